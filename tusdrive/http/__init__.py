@@ -1,0 +1,1 @@
+"""Endpoints: parse, call the engine, render."""

@@ -1,0 +1,1 @@
+"""What sits between a socket and the engine: request bodies as one interface."""
