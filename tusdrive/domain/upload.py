@@ -164,11 +164,8 @@ class Upload:
     def chunk_span(self, index: int) -> Span:
         """The byte range of chunk `index`. Raises ChunkOutOfRange when there is none."""
         if not 0 <= index < self.chunks_total:
-            raise ChunkOutOfRange(
-                f"chunk index must be 0 to {self.chunks_total - 1}" if self.chunks_total else "this upload has no chunks",
-                chunkIndex=index,
-                chunksCount=self.chunks_total,
-            )
+            known = f"chunk index must be 0 to {self.chunks_total - 1}" if self.chunks_total else "there are no chunks"
+            raise ChunkOutOfRange(known, chunkIndex=index, chunksCount=self.chunks_total)
         start = index * self.chunk_size
         return start, min(start + self.chunk_size, self.length or 0)
 
@@ -203,7 +200,8 @@ def chunks_for(size: int, chunk_size: int) -> int:
 def check_size(length: int, limits: Limits) -> None:
     """Raises TooLarge when `length` is over the limit."""
     if limits.max_size is not None and length > limits.max_size:
-        raise TooLarge(f"the largest upload taken is {limits.max_size} bytes", maxSize=limits.max_size, requested=length)
+        message = f"the largest upload taken is {limits.max_size} bytes"
+        raise TooLarge(message, maxSize=limits.max_size, requested=length)
 
 
 def move(upload: Upload, action: Action, now: int, error: str | None = None) -> Upload:
@@ -296,10 +294,10 @@ def grant_chunk(upload: Upload, index: int, size: int | None) -> ChunkGrant:
 
 def check_chunk_size(size: int | None, wanted: int, index: int) -> None:
     """Raises SizeExceeded (too long) or ChunkOutOfRange (too short) unless a body has exactly the chunk's length."""
-    if size is not None and size > wanted:
-        raise SizeExceeded(f"chunk {index} has {wanted} bytes", chunkIndex=index, expected=wanted, received=size)
-    if size is not None and size < wanted:
-        raise ChunkOutOfRange(f"chunk {index} must have {wanted} bytes", chunkIndex=index, expected=wanted, received=size)
+    if size is None or size == wanted:
+        return
+    kind = SizeExceeded if size > wanted else ChunkOutOfRange
+    raise kind(f"chunk {index} must have {wanted} bytes", chunkIndex=index, expected=wanted, received=size)
 
 
 def record(upload: Upload, start: int, end: int, *, allocated: int, now: int, limits: Limits) -> Upload:
