@@ -18,9 +18,11 @@
     ├── Conflict               not in this state
     │   ├── OffsetMismatch     bytes for another place than the end of the prefix
     │   ├── ChunkExists        the chunk is already there (details say whether it is the same)
+    │   ├── BytesDiffer        other bytes are there already
     │   ├── MissingChunks      completion asked for before all bytes arrived
     │   └── WrongState         the upload has ended, or is being finished
     ├── UnsupportedVersion     a protocol version we do not speak
+    ├── PreconditionFailed     the file is not, or no longer, the one that was asked about
     ├── TooLarge               more than a limit allows
     │   ├── SizeExceeded       more bytes than the upload was declared to have
     │   └── HeaderTooLarge     a header, or all of them, over the cap
@@ -157,6 +159,12 @@ class ChunkExists(Conflict):
     code = "CHUNK_EXISTS"
 
 
+class BytesDiffer(Conflict):
+    """Other bytes are there already; what was acknowledged is never written over."""
+
+    code = "BYTES_DIFFER"
+
+
 class MissingChunks(Conflict):
     """Some chunks have not arrived; send them, then complete again."""
 
@@ -173,6 +181,12 @@ class UnsupportedVersion(TusdriveError):
     """Tus-Resumable must name a version that the server speaks."""
 
     code = "UNSUPPORTED_VERSION"
+
+
+class PreconditionFailed(TusdriveError):
+    """The file is not the one that the request was made for."""
+
+    code = "PRECONDITION_FAILED"
 
 
 class TooLarge(TusdriveError):

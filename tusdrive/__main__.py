@@ -1,0 +1,6 @@
+"""`python -m tusdrive`."""
+
+from .cli import main
+
+if __name__ == "__main__":
+    main()

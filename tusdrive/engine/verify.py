@@ -1,0 +1,62 @@
+"""Checking the declared hash of a whole upload against its bytes, once, however many ask."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from functools import partial
+
+from ..domain.errors import HashMismatch, TusdriveError
+from ..domain.upload import Limits, Upload
+from ..ports import ChunkStore, NewId, StateStore
+from . import changes
+
+
+class Verification:
+    """The verifications that are under way. They go on when their client leaves."""
+
+    def __init__(self, *, state: StateStore, chunks: ChunkStore, limits: Limits, new_id: NewId) -> None:
+        self._state, self._chunks, self._limits, self._new_id = state, chunks, limits, new_id
+        self._running: dict[str, asyncio.Task[Upload]] = {}
+
+    async def result(self, upload: Upload) -> Upload:
+        """The finished upload. `upload` is VERIFYING. Raises HashMismatch; then it is ACTIVE again, nothing lost."""
+        task = self._running.get(upload.id)
+        if task is None:
+            task = asyncio.create_task(self._verify(upload))
+            self._running[upload.id] = task
+            task.add_done_callback(partial(self._ended, upload.id))
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """Stop them. They begin again at the next start."""
+        for task in list(self._running.values()):
+            task.cancel()
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
+
+    def _ended(self, id: str, task: asyncio.Task[Upload]) -> None:
+        self._running.pop(id, None)
+        if not task.cancelled():
+            task.exception()  # seen, even when no client waits any more
+
+    async def _verify(self, upload: Upload) -> Upload:
+        wanted = upload.hash
+        assert wanted is not None, "only uploads with a declared hash are verified"
+        try:
+            digests = await self._digests(upload, sorted({"sha256", wanted.algorithm}))
+            if digests[wanted.algorithm] != wanted.hex:
+                raise HashMismatch(algorithm=wanted.algorithm, expected=wanted.hex, actual=digests[wanted.algorithm])
+        except TusdriveError as exc:
+            await self._state.apply(partial(changes.refute, id=upload.id, message=exc.message, limits=self._limits))
+            raise
+        proof = changes.Proof(sha256=digests["sha256"], md5=digests.get("md5"))
+        change = partial(changes.end_verify, id=upload.id, proof=proof, new_id=self._new_id, limits=self._limits)
+        ended = await self._state.apply(change)
+        for place in ended.garbage:
+            await self._chunks.remove(place)
+        return ended.upload
+
+    async def _digests(self, upload: Upload, algorithms: list[str]) -> dict[str, str]:
+        if not upload.length:
+            return {name: hashlib.new(name, usedforsecurity=False).hexdigest() for name in algorithms}
+        return await self._chunks.digest(upload.place, upload.length, algorithms)

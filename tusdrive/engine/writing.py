@@ -1,0 +1,184 @@
+"""Bytes into uploads: append at the end of the prefix, or put one chunk. The same for every protocol.
+
+Bytes are acknowledged only when their commit came back; a request that is refused changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from ..domain.account import Principal
+from ..domain.errors import BytesDiffer, ChunkExists, ChunkOutOfRange, NotFound, SizeExceeded
+from ..domain.grants import ChunkGrant, Grant, grant_append, grant_chunk
+from ..domain.requests import Append
+from ..domain.upload import Kind, Limits, State, Upload
+from ..ports import Body, ChunkStore, End, Locks, NewId, StateStore, Stop
+from . import changes
+from .assembly import Assembly
+from .pump import Progress, Verifier, pump, raise_for
+from .settle import AnyStop, settled
+from .verify import Verification
+
+Get = Callable[[Principal, str], Awaitable[Upload]]
+
+
+class Writing:
+    """Bytes into uploads. One per server."""
+
+    def __init__(
+        self,
+        *,
+        get: Get,
+        state: StateStore,
+        chunks: ChunkStore,
+        locks: Locks,
+        verification: Verification,
+        assembly: Assembly,
+        limits: Limits,
+        new_id: NewId,
+        step: int = 8 * 1024 * 1024,
+    ) -> None:
+        self._get, self._state, self._chunks, self._locks = get, state, chunks, locks
+        self._verification, self._assembly = verification, assembly
+        self._limits, self._new_id, self._step = limits, new_id, step
+
+    async def append(self, who: Principal, id: str, ask: Append, body: Body) -> Upload:
+        """Put a body at the end of the prefix; the upload as it is after that.
+
+        What arrived is kept and committed whatever ends the body, except under a checksum, where a request counts
+        whole or not at all. Raises what grant_append raises, ChecksumMismatch, Interrupted, Incomplete, BodyTimeout,
+        SizeExceeded, HashMismatch, QuotaExceeded, StorageFull, Locked.
+        """
+        grant_append(await self._get(who, id), **self._asked(ask, body))
+        async with self._locks.exclusive(id) as lock:
+            upload = await self._get(who, id)
+            grant = grant_append(upload, **self._asked(ask, body))
+            if upload.state is State.COMPLETED:
+                return await self._nothing_more(upload, body, lock.stop)
+            upload = await self._room(upload, grant, body)
+            try:
+                upload = await self._fill(upload, grant, ask, body, lock.stop)
+            except BaseException:
+                if upload.length is None:
+                    await settled(self._state.apply(partial(changes.unreserve, id=id, limits=self._limits)))
+                raise
+        return await self._conclude(upload)
+
+    def _asked(self, ask: Append, body: Body) -> dict[str, Any]:
+        return {"offset": ask.offset, "size": body.length, "declares": ask.declares, "limits": self._limits}
+
+    async def _nothing_more(self, upload: Upload, body: Body, stop: Stop) -> Upload:
+        _, end = await body.read(1, stop=stop)
+        if end is None:
+            raise SizeExceeded(remaining=0)
+        return upload
+
+    async def _room(self, upload: Upload, grant: Grant, body: Body) -> Upload:
+        """Promise room to an upload that was created without a length, as far as its next bytes are known."""
+        if upload.length is not None:
+            return upload
+        coming = self._step if body.length is None else body.length
+        upto = grant.length if grant.length is not None else grant.start + coming
+        return await self._reserve(upload.id, upto)
+
+    async def _reserve(self, id: str, upto: int) -> Upload:
+        free = await self._chunks.free()
+        return await self._state.apply(partial(changes.reserve, id=id, upto=upto, limits=self._limits, free=free))
+
+    async def _fill(self, upload: Upload, grant: Grant, ask: Append, body: Body, stop: Stop) -> Upload:
+        verifier = Verifier(ask.checksum) if ask.checksum else None
+        file = self._chunks.writer(upload.place, expected=grant.length)
+        at = Progress(grant.start)
+
+        async def commit(at: Progress) -> None:
+            nonlocal upload
+            last = at.end is not End.PAUSE
+            if at.position < upload.offset:  # among bytes that an island had brought already
+                return
+            if at.position == upload.offset and not (last and (upload.length is None or upload.is_whole)):
+                return
+            if upload.length is None and grant.length is None and not last:
+                await self._reserve(upload.id, at.position + self._step)
+            written = changes.Written(
+                id=upload.id, start=upload.offset, end=at.position, allocated=file.allocated, length=grant.length,
+                append=True, last=last, finish=True,
+            )
+            upload = await self._write(written)
+
+        try:
+            await pump(
+                body, file, upload.received, at, grant.limit, stop=stop, tap=verifier.update if verifier else None,
+                step=None if verifier else self._step, commit=None if verifier else commit,
+            )
+            if verifier is not None:
+                raise_for(at.end, limited=grant.length is not None)
+                verifier.verify()
+                await commit(at)
+        finally:
+            await file.close()
+        raise_for(at.end, limited=grant.length is not None)
+        return upload
+
+    async def _write(self, written: changes.Written) -> Upload:
+        change = partial(changes.write, written=written, limits=self._limits, new_id=self._new_id)
+        return await settled(self._state.apply(change))
+
+    async def _conclude(self, upload: Upload) -> Upload:
+        """What follows when a request made an upload whole."""
+        if upload.state is State.VERIFYING:
+            return await self._verification.result(upload)
+        if upload.kind is Kind.PARTIAL and upload.state is State.COMPLETED:
+            await self._assembly.part_done(upload.id)
+        return upload
+
+    async def put_chunk(self, who: Principal, id: str, index: int, body: Body) -> Upload:
+        """Put chunk `index`, whose body must have exactly its length. In any order, in parallel.
+
+        Raises what grant_chunk raises; ChunkExists with `identical` when it is there already; Interrupted,
+        Incomplete, BodyTimeout; then the chunk did not arrive.
+        """
+        grant_chunk(await self._get(who, id), index, body.length)
+        async with self._locks.shared(id) as outer, self._locks.exclusive(f"{id}/{index}") as inner:
+            upload = await self._get(who, id)
+            grant = grant_chunk(upload, index, body.length)
+            upload = await self._put(upload, index, grant, body, AnyStop(outer.stop, inner.stop))
+        return await self._conclude(upload)
+
+    async def _put(self, upload: Upload, index: int, grant: ChunkGrant, body: Body, stop: Stop) -> Upload:
+        file = self._chunks.writer(await self._place(upload), expected=upload.length)
+        at = Progress(grant.start)
+        try:
+            await pump(body, file, upload.received, at, grant.end, stop=stop, tap=None, step=None, commit=None)
+            if at.end is not End.ENDED:
+                raise_for(at.end, limited=True)
+            if at.position < grant.end:
+                wanted, got = grant.end - grant.start, at.position - grant.start
+                raise ChunkOutOfRange(
+                    f"chunk {index} must have {wanted} bytes", chunkIndex=index, expected=wanted, received=got
+                )
+        except BytesDiffer as exc:
+            raise ChunkExists(
+                "the chunk is already there, with other bytes", chunkIndex=index, identical=False, **exc.details
+            ) from exc
+        finally:
+            await file.close()
+        if grant.repeat:
+            raise ChunkExists("the chunk is already there, with the same bytes", chunkIndex=index, identical=True)
+        return await self._write(
+            changes.Written(
+                id=upload.id, start=grant.start, end=grant.end, allocated=file.allocated, length=None,
+                append=False, last=True, finish=False,
+            )
+        )
+
+    async def _place(self, upload: Upload) -> str:
+        """Where its bytes are: a finished upload's may be shared with another one's."""
+        if upload.file_id is None:
+            return upload.place
+        file = await self._state.file(upload.file_id)
+        blob = await self._state.blob(file.blob) if file is not None and file.deleted_at is None else None
+        if blob is None:
+            raise NotFound("the file of this upload is gone")
+        return blob.place

@@ -1,0 +1,134 @@
+"""What endpoints work with: the engine, who may ask, and how answers are to look. Made once by `services`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Any
+
+from starlette.types import Scope
+
+from ..domain.account import ADMIN, Principal
+from ..domain.errors import Unauthenticated
+from ..engine.library import Library
+from ..engine.uploads import Uploads
+from ..engine.writing import Writing
+from ..ports import Now
+from ..protocols.dialect import Dialect, Offer
+from ..protocols.fields import Headers
+from .tokens import Tokens, bearer
+
+Network = IPv4Network | IPv6Network
+
+EVERYBODY = Principal(account="local", roles=frozenset({ADMIN}))
+"""Who everybody is when nobody is asked (`auth = none`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How answers are to look, and what is let in."""
+
+    base_path: str = "/files"
+    cors_origins: frozenset[str] = frozenset({"*"})
+    trusted: tuple[Network, ...] = ()  # proxies whose Forwarded headers are believed
+    relative_location: bool = False
+    upload_tokens: bool = True
+    snake: bool = False
+    max_header: int = 32 * 1024  # bytes, all header lines of a request together
+    body_idle: float = 30.0  # seconds
+    docs: bool = True
+
+
+@dataclass(slots=True, kw_only=True)
+class Context:
+    """The server, as its endpoints see it. `tokens` is None when nobody is asked who they are."""
+
+    uploads: Uploads
+    writing: Writing
+    library: Library
+    offer: Offer
+    dialects: tuple[Dialect, ...]
+    now: Now
+    options: Options
+    tokens: Tokens | None = None
+    facts: Callable[[], Awaitable[Mapping[str, Any]]] = field(default=lambda: _no_facts())
+    is_open: bool = False
+    is_stopping: bool = False
+    opener: Callable[[], Awaitable[None]] = field(default=lambda: _nothing())
+
+    def trusts(self, scope: Scope) -> bool:
+        """Whether the peer is a proxy whose Forwarded headers are believed. A Unix socket's peer is one if any is."""
+        if not self.options.trusted:
+            return False
+        client = scope.get("client")
+        if client is None:
+            return True
+        try:
+            address = ip_address(client[0])
+        except ValueError:
+            return not client[0]
+        return any(address in network for network in self.options.trusted)
+
+    async def caller(self, call: Call, upload: str | None = None) -> Principal:
+        """Who asks. The capability of `upload` counts where there is no valid token. Raises Unauthenticated."""
+        if self.tokens is None:
+            return EVERYBODY
+        try:
+            token = bearer(call.authorization)
+            if token is not None:
+                return await self.tokens.verify(token, self.now())
+            raise Unauthenticated()
+        except Unauthenticated:
+            if upload is not None and (shown := call.capability()) and self.tokens.check_upload(upload, shown):
+                return Principal(account="", upload=upload)
+            raise
+
+    def capability(self, upload: str) -> str | None:
+        """The capability of an upload to hand out with its address; None where none is needed or wanted."""
+        if self.tokens is None or not self.options.upload_tokens:
+            return None
+        return self.tokens.grant_upload(upload)
+
+
+class Call:
+    """One HTTP request's head, read once: headers by lower-case name, repeated ones joined with `, `."""
+
+    __slots__ = ("authorization", "headers", "id", "query", "scope")
+
+    def __init__(self, scope: Scope, id: str) -> None:
+        raw = scope["headers"]
+        headers = dict(raw)
+        if len(headers) != len(raw):
+            headers = {}
+            for name, value in raw:
+                headers[name] = headers[name] + b", " + value if name in headers else value
+        self.scope = scope
+        self.headers: Headers = headers
+        self.authorization = [value for name, value in raw if name == b"authorization"]
+        self.query: bytes = scope["query_string"]
+        self.id = id
+
+    def capability(self) -> str | None:
+        """The upload's capability, from the address (`uploadToken`) or the header `X-Upload-Token`."""
+        shown = self.headers.get(b"x-upload-token")
+        if shown is None:
+            for pair in self.query.split(b"&"):
+                name, _, value = pair.partition(b"=")
+                if name in (b"uploadToken", b"upload_token"):
+                    shown = value
+        return None if shown is None else shown.decode("latin-1")
+
+
+def call_of(scope: Scope) -> Call:
+    """The Call that the front put into the scope."""
+    call: Call = scope["tusdrive.call"]
+    return call
+
+
+async def _no_facts() -> Mapping[str, Any]:
+    return {}
+
+
+async def _nothing() -> None:
+    return None

@@ -1,0 +1,206 @@
+"""The one that writes to the SQLite database: a thread of its own, with a `sqlite3` connection of its own.
+
+aiosqlite serves the reads but not this: it crosses from the loop to its thread and back for each statement, 60 to 70
+microseconds that a batch would pay several times. Here a batch of changes crosses once there and once back.
+
+The thread takes all changes that wait, runs them one after the other through one unit of work, writes what they
+changed as one statement and answers all of them with one call to the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from ..domain.errors import ShuttingDown, StorageFailed
+from ..ports import Now, Tx
+from . import flush
+from .cache import Caches
+from .jobs import Change, Errand, Job, answer_all
+from .sqlite_errors import is_about_values, is_busy, loses_data, translate
+from .sqlite_load import SqliteLoader
+from .sqlite_open import Database
+from .unit import Unit
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+BATCH = 512
+"""Most changes in a commit; it bounds how long the first waits for the last."""
+
+BUSY_TRIES = 3
+
+
+class Writer:
+    """The thread and its queue. `start` and `stop` it once each; it opens the database on its thread."""
+
+    def __init__(self, database: Database, caches: Caches, now: Now) -> None:
+        self._database = database
+        self._caches = caches
+        self._now = now
+        self._queue: queue.SimpleQueue[Change[Any] | Errand[Any]] = queue.SimpleQueue()
+        self._is_running = False
+        self._takes_jobs = False
+        self._broken: BaseException | None = None
+        self.commits = 0
+
+    # ------------------------------------------------------------------------------------------ on the loop
+
+    async def start(self) -> None:
+        """Raises StorageFailed when the database cannot be opened."""
+        self._loop = asyncio.get_running_loop()
+        opened: Errand[None] = Errand(lambda connection: None)
+        threading.Thread(target=self._main, args=(opened,), name="tusdrive-writer", daemon=True).start()
+        await opened.wait()
+        self._is_running = self._takes_jobs = True
+
+    def end(self) -> None:
+        """Whoever comes from now on gets ShuttingDown."""
+        self._takes_jobs = False
+
+    async def stop(self) -> None:
+        """Do what was asked for, then close the database."""
+        self.end()
+        if self._is_running:
+            self._is_running = False
+            await self._ask(Errand(lambda connection: None, is_last=True))
+
+    async def apply(self, change: Callable[[Tx], T]) -> T:
+        """As ports.StateStore.apply."""
+        self._require_open()
+        return await self._ask(Change(change))
+
+    async def alone(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` on the thread with the connection, between commits."""
+        self._require_open()
+        return await self._ask(Errand(work))
+
+    @property
+    def waiting(self) -> int:
+        return self._queue.qsize()
+
+    @property
+    def is_broken(self) -> bool:
+        return self._broken is not None
+
+    def _require_open(self) -> None:
+        if not self._takes_jobs:
+            raise ShuttingDown()
+
+    async def _ask(self, job: Change[T] | Errand[T]) -> T:
+        self._queue.put(job)
+        return await job.wait()
+
+    # ---------------------------------------------------------------------------------------- on the thread
+
+    def _main(self, opened: Errand[None]) -> None:
+        opened.attempt(self._database.open)
+        self._answer([opened])
+        if opened.error is not None:
+            return
+        self._loader = SqliteLoader(self._database.connection, self._caches)
+        job = self._queue.get()
+        while not (isinstance(job, Errand) and job.is_last):
+            job = self._serve(job) or self._queue.get()
+        job.attempt(self._database.close)
+        self._answer([job])
+
+    def _serve(self, job: Change[Any] | Errand[Any]) -> Change[Any] | Errand[Any] | None:
+        """Do it, a change together with others that wait. An errand that was met behind them is next."""
+        if isinstance(job, Errand):
+            self._run(job)
+            self._answer([job])
+            return None
+        batch, next = self._take(job)
+        self._commit(batch)
+        self._answer(batch)
+        self._database.tend_wal()
+        return next
+
+    def _take(self, first: Change[Any]) -> tuple[list[Change[Any]], Errand[Any] | None]:
+        batch = [first]
+        with suppress(queue.Empty):
+            while len(batch) < BATCH:
+                job = self._queue.get_nowait()
+                if isinstance(job, Errand):
+                    return batch, job
+                batch.append(job)
+        return batch, None
+
+    def _answer(self, jobs: Sequence[Job[Any]]) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody is there to hear
+            self._loop.call_soon_threadsafe(answer_all, jobs)
+
+    def _run(self, errand: Errand[Any]) -> None:
+        if self._broken is not None:
+            self._refuse([errand])
+            return
+        errand.attempt(lambda: errand.work(self._database.connection))
+        if isinstance(errand.error, sqlite3.Error):
+            self._fail([errand], errand.error)
+
+    def _commit(self, jobs: Sequence[Change[Any]]) -> None:
+        """Run the changes and make them durable. When a value is refused, each by itself, to find whose it was."""
+        if self._broken is not None:
+            self._refuse(jobs)
+            return
+        try:
+            unit = Unit(self._loader, self._now())
+            for job in jobs:
+                job.attempt(lambda change=job.change: unit.run(change))  # type: ignore[misc]
+            self._flush(unit)
+        except BaseException as exc:
+            if len(jobs) > 1 and is_about_values(exc):
+                for job in jobs:
+                    self._commit([job])
+            else:
+                self._fail(jobs, exc)
+
+    def _flush(self, unit: Unit) -> None:
+        changes = flush.gather(unit)
+        if not changes.count():
+            return
+        columns = changes.columns()
+        self._caches.hold(unit)
+        try:
+            self._insert(columns)
+        except BaseException:
+            self._caches.give_up()
+            raise
+        self._caches.publish(unit)
+        self._database.rows += changes.count()
+        self.commits += 1
+
+    def _insert(self, columns: tuple[str | None, ...]) -> None:
+        """Write and commit. Each BUSY has waited for the busy timeout already."""
+        for attempt in range(1, BUSY_TRIES + 1):
+            try:
+                self._database.insert(columns)
+                return
+            except sqlite3.OperationalError as exc:
+                if not is_busy(exc) or attempt == BUSY_TRIES:
+                    raise
+                time.sleep(random.uniform(0.01, 0.05) * attempt)
+
+    def _fail(self, jobs: Sequence[Job[Any]], exc: BaseException) -> None:
+        """Nothing of these jobs is there. Those that were refused fail too: it may have been for what others did."""
+        if loses_data(exc):
+            self._broken = exc
+        log.error("a batch could not be committed", exc_info=exc, extra={"action": "commit", "changes": len(jobs)})
+        for job in jobs:
+            job.error = translate(exc)
+            job.error.__cause__ = exc
+
+    def _refuse(self, jobs: Sequence[Job[Any]]) -> None:
+        for job in jobs:
+            job.error = StorageFailed("the state takes no more changes until it is opened again")
+            job.error.__cause__ = self._broken
