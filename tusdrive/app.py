@@ -21,7 +21,7 @@ from .http.files import DriveFiles
 from .http.front import Front
 from .http.ops import Ops
 from .http.replies import error_response
-from .http.resumable import BaseRouteFor, Resumable
+from .http.resumable import Resumable, ResumableRoute
 from .services import Services
 from .settings import Settings
 
@@ -72,7 +72,7 @@ def create_app(settings: Settings | None = None) -> Tusdrive:
 def routes(context: Context) -> list[BaseRoute]:
     """Every route of the server, in the order in which they are tried: the hot ones first."""
     downloads = Downloads(context.library)
-    resumable = BaseRouteFor(context.options.base_path, Resumable(context, downloads))
+    resumable = ResumableRoute(context, Resumable(context, downloads))
     uploads, files = DriveUploads(context), DriveFiles(context, downloads)
     rest = [route for prefix in PREFIXES for route in (*uploads.routes(prefix), *files.routes(prefix))]
     rest += Ops(context, __version__).routes()

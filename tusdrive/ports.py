@@ -151,8 +151,9 @@ class StateStore(Protocol):
     async def unhashed_blobs(self, limit: int) -> list[Blob]:
         """Blobs whose sha256 is not known, oldest first."""
 
-    async def places(self) -> set[str]:
-        """Places of all blobs and of all uploads that own bytes (open ones and whole parts)."""
+    async def places(self) -> dict[str, int]:
+        """Places of all blobs and of all uploads that own bytes (open ones and whole parts), and how many bytes at
+        least must be there. Where that is 0 there may be no file."""
 
     async def events(self, account: str, after: int, limit: int) -> list[Event]:
         """Outbox entries of an account with seq > after, in order."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import faulthandler
 import logging
 import os
 import socket
 import stat
 import sys
-import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -96,7 +96,7 @@ def _is_alive(path: Path) -> bool:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server. A signal ends it with status 0, in time; a second signal ends it at once."""
+    """uvicorn's server. A signal ends it in time, with status 0 if all went well; a second one ends it at once."""
 
     def __init__(
         self, config: uvicorn.Config, *, drain: Callable[[], Awaitable[None]], grace: float, ready: Callable[[], None]
@@ -111,9 +111,8 @@ class Server(uvicorn.Server):
         if self.should_exit:
             os._exit(128 + sig)
         self.should_exit = True
-        watchdog = threading.Timer(self._grace, _give_up)
-        watchdog.daemon = True
-        watchdog.start()
+        # Needs neither the loop nor the interpreter to go on, and says where they hang.
+        faulthandler.dump_traceback_later(self._grace, exit=True)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -136,12 +135,6 @@ class Server(uvicorn.Server):
         self.config.timeout_graceful_shutdown = left  # type: ignore[assignment]
         await super().shutdown(sockets)
         log.info("stopped", extra={"action": "stop"})
-
-
-def _give_up() -> None:
-    log.error("did not stop in time; what was acknowledged is safe", extra={"action": "stop"})
-    logging.shutdown()
-    os._exit(1)
 
 
 def _brief(app: App) -> App:

@@ -208,8 +208,7 @@ async def check(settings: Settings, repair: bool) -> Report:
     finally:
         await services._close_storage()
     said = [*findings.problems, *(f"repaired: {each}" for each in findings.repaired)]
-    sound = not findings.problems
-    return Report(sound or repair, said or ["rows and files agree"])
+    return Report(len(findings.repaired) == len(findings.problems), said or ["rows and files agree"])
 
 
 async def gc(settings: Settings, dry_run: bool) -> Report:

@@ -99,8 +99,8 @@ class Settings:
     write_threads: int = _storage(2, units.number(1, 64), "threads that write to the disk")
     hash: Literal["auto", "eager", "off"] = _storage(
         "auto", units.choice("auto", "eager", "off"),
-        "SHA-256 of files: while the bytes arrive if a hash was declared and later if not (auto), always while they "
-        "arrive (eager), or only if one was declared (off)")
+        "SHA-256 of files that declared no hash: computed some time after completion (auto), soon after (eager), "
+        "never (off)")
     default_pool: str | None = _storage(
         None, units.optional(units.UUID), "pool of uploads that name none", _same("STORAGE_PREFERRED_REMOTE"))
 
@@ -135,8 +135,10 @@ class Settings:
         True, units.SWITCH, "put a capability into an upload's address, so that it can be resumed after a login ended")
 
     cors_origin: tuple[str, ...] = _answers(("*",), units.ORIGINS, "origins whose pages may use the server")
-    location: Literal["absolute", "relative"] = _answers("absolute", units.choice("absolute", "relative"), "form of addresses in Location")
-    json_case: Literal["camel", "snake"] = _answers("camel", units.choice("camel", "snake"), "names in JSON answers: fileName or file_name")
+    location: Literal["absolute", "relative"] = _answers(
+        "absolute", units.choice("absolute", "relative"), "form of addresses in Location")
+    json_case: Literal["camel", "snake"] = _answers(
+        "camel", units.choice("camel", "snake"), "names in JSON answers: fileName or file_name")
     docs: bool = _answers(True, units.SWITCH, "serve /openapi.json")
 
     log_format: Literal["text", "json"] = _running("text", units.choice("text", "json"), "form of log lines")

@@ -64,6 +64,7 @@ def test_a_cut_chunk_with_a_checksum_leaves_no_bytes(
     with data.write(tmp_path / "source.bin").open("rb") as stream:
         uploader = client.uploader(file_stream=stream, chunk_size=CHUNK, upload_checksum=True)
         uploader.upload(stop_at=2 * CHUNK)
+        uploader.stop_at = SIZE
         proxy.trip(proxy.up + 3 * MIB)
         with pytest.raises(Exception, match="Connection"):
             uploader.upload_chunk()

@@ -141,17 +141,24 @@ class Watched:
     """A StateStore over another one that can be told to fail, and to be slow.
 
     `fail_at` is the number (from 0) of the change that fails as if the disk had; nothing of it is kept. `before` and
-    `after` are awaited around every change, with its number.
+    `after` are awaited around every change, with its number. With `detached`, a change that is under way is made
+    whether its caller still waits or not, as by a writer thread.
     """
 
     def __init__(self, inner: StateStore) -> None:
         self._inner = inner
         self.count = 0
         self.fail_at: int | None = None
+        self.detached = False
         self.before: Callable[[int], Awaitable[None]] = _nothing
         self.after: Callable[[int], Awaitable[None]] = _nothing
 
     async def apply(self, change: Callable[[Any], Any]) -> Any:
+        if self.detached:
+            return await asyncio.shield(asyncio.ensure_future(self._apply(change)))
+        return await self._apply(change)
+
+    async def _apply(self, change: Callable[[Any], Any]) -> Any:
         number, self.count = self.count, self.count + 1
         await self.before(number)
         if number == self.fail_at:
@@ -229,6 +236,8 @@ class Rig:
     async def file_bytes(self, file_id: str | None, who: Principal = ADMIN) -> bytes:
         assert file_id is not None
         opened = await self.library.open(who, file_id)
+        if not opened.file.size:
+            return b""
         return b"".join([piece async for piece in self.library.read(opened, 0, opened.file.size)])
 
     def on_disk(self, upload: Upload) -> bytes:

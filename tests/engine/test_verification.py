@@ -86,9 +86,9 @@ async def test_completing_at_the_same_time_hashes_once_and_makes_one_file(tmp_pa
 @pytest.mark.parametrize("shared", [True, False])
 async def test_asking_while_the_answer_is_on_its_way_gets_that_answer(rig: Rig, right: bool, shared: bool) -> None:
     """The second asks while the upload is VERIFYING, and hears of that only when the verification is over."""
+    id, other = await _arrived(rig, sha256(DATA if right else b"other")), await _arrived(rig, sha256(DATA))
     if shared:  # bytes that stand already: the upload's own file goes when it is verified
-        await rig.uploads.complete(ANN, await _arrived(rig, sha256(DATA)))
-    id = await _arrived(rig, sha256(DATA if right else b"other"))
+        await rig.uploads.complete(ANN, other)
     late = asyncio.Event()
 
     async def hold(number: int) -> None:

@@ -239,6 +239,7 @@ ATTACKS: dict[str, str] = {
     "exp text": hs(claim(exp=str(NOW_S + 60))),
     "exp true": hs(claim(exp=True)),
     "exp Infinity": raw('{"alg":"HS256"}', '{"sub":"ann","exp":Infinity}'),
+    "NaN elsewhere": raw('{"alg":"HS256"}', '{"sub":"ann","exp":1800000060,"x":NaN}'),
     "exp 1e999": raw('{"alg":"HS256"}', '{"sub":"ann","exp":1e999}'),
     "exp in 11 years": hs(claim(exp=NOW_S + 11 * 366 * 86400)),
     "nbf ahead": hs(claim(nbf=NOW_S + 1)),
@@ -617,12 +618,19 @@ async def test_url_keys_grow_old_in_the_background() -> None:
     issuer.clock = 299.0
     await tokens.verify(token, NOW)
     assert issuer.asked == 1
-    issuer.answer = {"keys": [ED_JWK]}
+    before = source.keys
     issuer.clock = 300.0
     assert (await tokens.verify(token, NOW)).account == "ann"
     assert source._task is not None
     await source._task
     assert issuer.asked == 2
+    assert source.keys is before
+    issuer.answer = {"keys": [ED_JWK]}
+    issuer.clock = 600.0
+    assert (await tokens.verify(token, NOW)).account == "ann"
+    assert source._task is not None
+    await source._task
+    assert issuer.asked == 3
     with pytest.raises(Unauthenticated):
         await tokens.verify(token, NOW)
 

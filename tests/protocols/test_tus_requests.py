@@ -10,13 +10,12 @@ from tusdrive.domain import errors
 from tusdrive.domain.checksum import Checksum
 from tusdrive.domain.errors import TusdriveError
 from tusdrive.domain.requests import Append, NewUpload
-from tusdrive.domain.upload import Kind, Limits, Upload
+from tusdrive.domain.upload import Kind, Limits
 from tusdrive.protocols.algorithms import ALGORITHMS
 from tusdrive.protocols.dialect import Dialect, Offer, Reply
 from tusdrive.protocols.tus import Tus
 
 TUS: Dialect = Tus()
-ID = "0123456789abcdef0123456789abcdef"
 OFFER = Offer(limits=Limits(max_size=1_000_000, expire_after=10**6), algorithms=ALGORITHMS)
 BARE = Offer(limits=Limits(), algorithms={}, termination=False, concatenation=False)
 
@@ -25,12 +24,6 @@ BODY = {b"content-type": b"application/offset+octet-stream"}
 RESUMABLE = (b"tus-resumable", b"1.0.0")
 NO_STORE = (b"cache-control", b"no-store")
 TEXT = (b"content-type", b"text/plain; charset=utf-8")
-EXPIRES = (b"upload-expires", b"Wed, 25 Jun 2014 16:00:00 GMT")
-LATER = 1_403_712_000_000_000
-
-
-def upload(**fields: object) -> Upload:
-    return Upload(**{"id": ID, "account": "ann", "place": "h/a", **fields})  # type: ignore[arg-type]
 
 
 def part_id(url: str) -> str | None:

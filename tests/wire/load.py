@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from harness import Server
+from harness import Closed, Server
 from tracks import Appends, Chunks, Parallel, Refused, Report, Track
 
 Kind = Callable[[random.Random, Report], Track]
@@ -61,6 +61,13 @@ class Worker:
         while self.track is not None and self.track.created:
             self.turn(server)
 
+    def give_up(self, why: Exception) -> None:
+        """Acknowledged bytes that no file can be made of are lost."""
+        assert self.track is not None
+        self.report.lost += self.track.kept()
+        self.report.note(f"{self.track}: could not be finished: {why!r}")
+        self.track = None
+
 
 class Load:
     """Several workers at once."""
@@ -91,9 +98,8 @@ class Load:
         for worker in self.workers:
             try:
                 worker.finish(server)
-            except Refused as refusal:
-                worker.report.note(f"{worker.track}: could not be finished: {refusal}")
-                worker.track = None
+            except (Refused, Closed) as error:
+                worker.give_up(error)
 
     def report(self) -> Report:
         total = Report()

@@ -24,7 +24,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 @pytest.fixture
 def server(disk: Disk, tmp_path: Path) -> Iterator[Server]:
-    with Server(disk.mount / "data", log=tmp_path / "server.log") as server:
+    with Server(disk.mount / "data", "--reserve", "4MiB", log=tmp_path / "server.log") as server:
         yield server
 
 
@@ -105,3 +105,8 @@ def test_the_server_can_start_on_a_full_disk(server: Server, disk: Disk) -> None
     hog.unlink()
     assert tus.patch(server, at, MIB, pattern.read(MIB)).status == 204
     assert json.loads(server.request("GET", "/health").body)
+
+
+def test_a_small_disk_is_not_all_reserve(disk: Disk, tmp_path: Path) -> None:
+    with Server(disk.mount / "data", log=tmp_path / "server.log") as server:
+        assert tus.create(server, 30 * MIB).status == 201, "at most a tenth of a disk is kept free"

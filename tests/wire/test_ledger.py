@@ -14,7 +14,8 @@ from harness import MIB, Response, Server
 
 QUOTA = 10 * MIB
 BIG = 6 * MIB
-FULL_UP = 403  # the REST API's document: 403 is "insufficient permissions or quota exceeded"
+FULL_UP = 413  # tus: as an upload that is too large
+FULL_UP_REST = 403  # the REST API's document: "insufficient permissions or quota exceeded"
 
 
 @pytest.fixture
@@ -56,9 +57,10 @@ def test_both_languages_share_one_ledger(server: Server) -> None:
             return tus.create(server, BIG)
         return rest.create(server, BIG, hashlib.sha256(b"%d" % index).hexdigest())
 
-    statuses = sorted(answer.status for answer in at_once(50, create))
-    assert statuses[0] in (200, 201)
-    assert statuses[1:] == [FULL_UP] * 49
+    statuses = [answer.status for answer in at_once(50, create)]
+    granted = [status for status in statuses if status in (200, 201)]
+    assert len(granted) == 1
+    assert statuses.count(FULL_UP) + statuses.count(FULL_UP_REST) == 49
 
 
 def test_room_comes_back_once(server: Server) -> None:

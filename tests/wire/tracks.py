@@ -74,6 +74,10 @@ class Track(ABC):
         """Report what the server forgot or invented, and take its word from here on."""
 
     @abstractmethod
+    def kept(self) -> int:
+        """Bytes that the server has acknowledged."""
+
+    @abstractmethod
     def fetch(self, server: Server) -> Response:
         """The finished file."""
 
@@ -150,6 +154,9 @@ class Appends(Track):
         self.report.lost += max(0, self.acked - offset)
         self._acknowledge(offset)
 
+    def kept(self) -> int:
+        return self.acked
+
     def fetch(self, server: Server) -> Response:
         return tus.get(server, self.at)
 
@@ -191,9 +198,15 @@ class Chunks(Track):
     def _chunk(self, index: int) -> bytes:
         return self.pattern.read(index * self.size, (index + 1) * self.size)
 
+    def _size(self, indices: set[int]) -> int:
+        return sum(len(self._chunk(index)) for index in indices)
+
     def _acknowledge(self, indices: set[int]) -> None:
-        self.report.acknowledged += sum(len(self._chunk(index)) for index in indices - self.acked)
+        self.report.acknowledged += self._size(indices - self.acked)
         self.acked |= indices
+
+    def kept(self) -> int:
+        return self._size(self.acked)
 
     def audit(self, server: Server) -> None:
         answer = rest.resume(server, self.task)
@@ -202,7 +215,7 @@ class Chunks(Track):
             self.report.note(f"{self}: resume {answer.status} {answer.body[:200]!r}")
             self.created = False
         if lost := self.acked - there:
-            self.report.lost += sum(len(self._chunk(index)) for index in lost)
+            self.report.lost += self._size(lost)
             self.report.note(f"{self}: chunks {sorted(lost)} were acknowledged and are gone")
         if invented := there - self.sent:
             self.report.note(f"{self}: chunks {sorted(invented)} were never sent")
@@ -253,6 +266,9 @@ class Parallel(Track):
         if self.at and (answer := tus.head(server, self.at)).status != 200:
             self.report.note(f"{self}: HEAD {answer.status} of a final upload")
         self.created = all(part.created for part in self.parts)
+
+    def kept(self) -> int:
+        return sum(part.kept() for part in self.parts)
 
     def compare(self, server: Server) -> None:
         answer = expect(self.fetch(server), 200)

@@ -83,7 +83,7 @@ class Written:
     length: int | None  # the upload's length, if it is declared with these bytes
     append: bool  # they belong at the end of the prefix
     last: bool  # no more comes in this request
-    finish: bool  # when this makes it whole, it is finished without being told to
+    finish: bool  # if this makes it whole, it is finished
 
 
 def write(tx: Tx, written: Written, limits: Limits, new_id: NewId) -> Upload:
@@ -97,7 +97,7 @@ def write(tx: Tx, written: Written, limits: Limits, new_id: NewId) -> Upload:
     elif written.last and after.length is None:
         after = replace(after, reserved=after.received.end)
     after = tell_progress(tx, after)
-    if not (after.is_whole and (written.finish or after.auto_finish)):
+    if not (after.is_whole and written.finish):
         return save(tx, before, after, limits)
     if after.hash is not None and after.kind is Kind.WHOLE:
         return save(tx, before, move(after, Action.VERIFY, tx.now), limits)

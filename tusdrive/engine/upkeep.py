@@ -158,12 +158,22 @@ class Upkeep:
                 if repair:
                     await self._state.apply(partial(changes.fail, id=upload.id, message=lost, limits=self._limits))
                     findings.repaired.append(f"upload {upload.id}: marked failed")
+        findings.problems += await self._damaged()
         for orphan in await self.remove_orphans(dry_run=not repair, grace=0.0):
             findings.problems.append(orphan)
             if repair:
                 findings.repaired.append(f"{orphan}: removed")
         await self._check_ledgers(findings, repair)
         return findings
+
+    async def _damaged(self) -> list[str]:
+        """Files and parts whose bytes are missing or short. Nothing can repair that but a backup."""
+        open_places = {upload.place for upload in await self._state.open_uploads()}
+        found = []
+        for place, wanted in (await self._state.places()).items():
+            if wanted and place not in open_places and ((size := await self._chunks.size(place)) or 0) < wanted:
+                found.append(f"file {place}: {wanted} bytes should be there, {size or 0} are; restore it from a backup")
+        return found
 
     async def _check_ledgers(self, findings: Findings, repair: bool) -> None:
         for id, (stored, counted) in (await self._state.recount()).items():

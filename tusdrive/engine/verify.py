@@ -6,8 +6,8 @@ import asyncio
 import hashlib
 from functools import partial
 
-from ..domain.errors import HashMismatch, TusdriveError
-from ..domain.upload import Limits, Upload
+from ..domain.errors import HashMismatch, NotFound, TusdriveError
+from ..domain.upload import Limits, State, Upload, refuse_gone
 from ..ports import ChunkStore, NewId, StateStore
 from . import changes
 
@@ -39,7 +39,20 @@ class Verification:
         if not task.cancelled():
             task.exception()  # seen, even when no client waits any more
 
-    async def _verify(self, upload: Upload) -> Upload:
+    async def _current(self, asked: Upload) -> Upload:
+        """As it stands now: whoever asks as the last verification ends finds its outcome."""
+        upload = await self._state.upload(asked.id)
+        if upload is None:
+            raise NotFound("there is no such upload")
+        refuse_gone(upload)
+        if upload.state is State.ACTIVE:
+            raise HashMismatch(upload.error)
+        return upload
+
+    async def _verify(self, asked: Upload) -> Upload:
+        upload = await self._current(asked)
+        if upload.state is State.COMPLETED:
+            return upload
         wanted = upload.hash
         assert wanted is not None, "only uploads with a declared hash are verified"
         try:

@@ -6,11 +6,12 @@ Bytes are acknowledged only when their commit came back; a request that is refus
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from ..domain.account import Principal
-from ..domain.errors import BytesDiffer, ChunkExists, ChunkOutOfRange, NotFound, SizeExceeded
+from ..domain.errors import BytesDiffer, ChunkExists, ChunkOutOfRange, NotFound, OffsetMismatch, SizeExceeded
 from ..domain.grants import ChunkGrant, Grant, grant_append, grant_chunk
 from ..domain.requests import Append
 from ..domain.upload import Kind, Limits, State, Upload
@@ -51,7 +52,8 @@ class Writing:
         whole or not at all. Raises what grant_append raises, ChecksumMismatch, Interrupted, Incomplete, BodyTimeout,
         SizeExceeded, HashMismatch, QuotaExceeded, StorageFull, Locked.
         """
-        grant_append(await self._get(who, id), **self._asked(ask, body))
+        with suppress(OffsetMismatch):  # a holder that hangs may have brought the bytes up to there
+            grant_append(await self._get(who, id), **self._asked(ask, body))
         async with self._locks.exclusive(id) as lock:
             upload = await self._get(who, id)
             grant = grant_append(upload, **self._asked(ask, body))
@@ -94,18 +96,17 @@ class Writing:
 
         async def commit(at: Progress) -> None:
             nonlocal upload
-            last = at.end is not End.PAUSE
-            if at.position < upload.offset:  # among bytes that an island had brought already
+            over = at.end not in (End.PAUSE, End.LIMIT)
+            last_word = over and (upload.length is None or upload.is_whole)
+            if at.position <= upload.offset and not last_word:  # nothing new, or an island had brought it already
                 return
-            if at.position == upload.offset and not (last and (upload.length is None or upload.is_whole)):
-                return
-            if upload.length is None and grant.length is None and not last:
-                await self._reserve(upload.id, at.position + self._step)
             written = changes.Written(
-                id=upload.id, start=upload.offset, end=at.position, allocated=file.allocated, length=grant.length,
-                append=True, last=last, finish=True,
+                id=upload.id, start=upload.offset, end=max(at.position, upload.offset), allocated=file.allocated,
+                length=grant.length if over else None, append=True, last=over, finish=over,
             )
             upload = await self._write(written)
+            if upload.length is None and grant.length is None and not over:
+                await self._reserve(upload.id, at.position + self._step)
 
         try:
             await pump(
@@ -169,7 +170,7 @@ class Writing:
         return await self._write(
             changes.Written(
                 id=upload.id, start=grant.start, end=grant.end, allocated=file.allocated, length=None,
-                append=False, last=True, finish=False,
+                append=False, last=True, finish=upload.auto_finish,
             )
         )
 

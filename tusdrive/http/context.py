@@ -57,6 +57,11 @@ class Context:
     is_stopping: bool = False
     opener: Callable[[], Awaitable[None]] = field(default=lambda: _nothing())
 
+    def is_resumable(self, path: str) -> bool:
+        """Whether a path, without what the application is mounted at, belongs to the resumable upload protocols."""
+        base = self.options.base_path
+        return path == base or path.startswith(base.rstrip("/") + "/")
+
     def trusts(self, scope: Scope) -> bool:
         """Whether the peer is a proxy whose Forwarded headers are believed. A Unix socket's peer is one if any is."""
         if not self.options.trusted:

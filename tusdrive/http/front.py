@@ -10,11 +10,12 @@ import re
 import secrets
 from typing import Any
 
+from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..domain.errors import HeaderTooLarge, OriginNotAllowed, ShuttingDown, TusdriveError
 from .context import Call, Context
-from .replies import Careful, error_response
+from .replies import Careful, error_response, send_reply
 
 logger = logging.getLogger(__name__)
 access = logging.getLogger("tusdrive.access")
@@ -116,8 +117,11 @@ class Front:
         call: Call = scope["tusdrive.call"]
         if not isinstance(error, TusdriveError):
             logger.error("unexpected error", exc_info=error, extra={"action": "error", "id": call.id})
+        if self._context.is_resumable(get_route_path(scope)):
+            reply = self._context.dialects[-1].refused(error, None)
+            return await send_reply(reply, scope, receive, send)
         response = error_response(error, call, self._context.options.snake)
-        await Careful(response)(scope, receive, send)
+        return await Careful(response)(scope, receive, send)
 
 
 class _Outgoing:

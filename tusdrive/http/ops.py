@@ -34,5 +34,9 @@ class Ops:
         return json_response(False, facts, 200 if facts.get("status") == "ok" else 503)
 
     async def _openapi(self, request: Request, call: Call) -> Response:
-        base_path, snake = self._context.options.base_path, self._context.options.snake
-        return json_response(False, document(base_path=base_path, version=self._version, snake=snake))
+        options = self._context.options
+        description = document(
+            base_path=options.base_path, version=self._version, snake=options.snake,
+            root=request.scope.get("root_path", ""), secured=self._context.tokens is not None,
+        )
+        return json_response(False, description)

@@ -185,19 +185,18 @@ class Resumable:
         return ReceiveBody(ask.receive, ask.call.headers, idle=self._context.options.body_idle)
 
 
-class BaseRouteFor(BaseRoute):
+class ResumableRoute(BaseRoute):
     """Everything at and below the base path, whatever the verb."""
 
-    def __init__(self, base_path: str, app: Resumable) -> None:
-        self.path = base_path
-        self._below = base_path.rstrip("/") + "/"
+    def __init__(self, context: Context, app: Resumable) -> None:
+        self.path = context.options.base_path
+        self._context = context
         self.app = app
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         if scope["type"] != "http":
             return Match.NONE, {}
-        path = get_route_path(scope)
-        return (Match.FULL if path == self.path or path.startswith(self._below) else Match.NONE), {}
+        return (Match.FULL if self._context.is_resumable(get_route_path(scope)) else Match.NONE), {}
 
     def url_path_for(self, name: str, /, **path_params: object) -> object:  # type: ignore[override]
         raise NoMatchFound(name, path_params)

@@ -164,9 +164,9 @@ class MemoryState:
     async def unhashed_blobs(self, limit: int) -> list[Blob]:
         return sorted((b for b in self._tables.blobs.values() if b.sha256 is None), key=matching.age)[:limit]
 
-    async def places(self) -> set[str]:
-        owned = {u.place for u in self._tables.uploads.values() if matching.owns_bytes(u)}
-        return owned | {blob.place for blob in self._tables.blobs.values()}
+    async def places(self) -> dict[str, int]:
+        owned = {u.place: u.received.end for u in self._tables.uploads.values() if matching.owns_bytes(u)}
+        return owned | {blob.place: blob.size for blob in self._tables.blobs.values()}
 
     async def events(self, account: str, after: int, limit: int) -> list[Event]:
         found = [entry for entry in self._tables.entries if entry.account == account and entry.seq > after]

@@ -148,7 +148,7 @@ class SqliteState:
     async def unhashed_blobs(self, limit: int) -> list[Blob]:
         return await self._queries.unhashed_blobs(limit)
 
-    async def places(self) -> set[str]:
+    async def places(self) -> dict[str, int]:
         return await self._queries.places()
 
     async def events(self, account: str, after: int, limit: int) -> list[Event]:

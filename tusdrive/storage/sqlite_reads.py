@@ -121,8 +121,8 @@ class Queries:
     async def unhashed_blobs(self, limit: int) -> list[Blob]:
         return [rows.to_blob(row) for row in await self._reader.rows(statements.UNHASHED_BLOBS, limit)]
 
-    async def places(self) -> set[str]:
-        return set(_first(await self._reader.rows(statements.PLACES)))
+    async def places(self) -> dict[str, int]:
+        return {row[0]: row[1] for row in await self._reader.rows(statements.PLACES)}
 
     async def events(self, account: str, after: int, limit: int) -> list[Event]:
         found = await self._reader.rows(statements.EVENTS, account, min(after, LARGEST), limit)

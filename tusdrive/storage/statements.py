@@ -92,8 +92,10 @@ ORDER BY ended_at, id LIMIT ?2"""
 EXPIRED_FILES = """SELECT id FROM files WHERE deleted_at IS NULL AND expires_at IS NOT NULL AND expires_at <= ?1
 ORDER BY expires_at, id LIMIT ?2"""
 UNHASHED_BLOBS = f"SELECT {_BLOB_COLUMNS} FROM blobs AS b WHERE b.sha256 IS NULL ORDER BY b.created_at, b.id LIMIT ?1"
-PLACES = f"""SELECT place FROM blobs UNION SELECT place FROM uploads WHERE {_OPEN}
-UNION SELECT place FROM uploads WHERE {_WHOLE_PART}"""
+_END = """COALESCE((SELECT MAX(i."end") FROM islands i WHERE i.upload_id = uploads.id), "offset")"""
+PLACES = f"""SELECT place, {_END} FROM uploads WHERE {_OPEN}
+UNION ALL SELECT place, {_END} FROM uploads WHERE {_WHOLE_PART}
+UNION ALL SELECT place, size FROM blobs"""
 EVENTS = "SELECT account, seq, type, data, at FROM outbox WHERE account = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3"
 TRIM_EVENTS = """DELETE FROM outbox WHERE (account, seq) IN
 (SELECT account, seq FROM outbox WHERE at < ?1 ORDER BY at LIMIT ?2)"""

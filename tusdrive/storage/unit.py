@@ -233,7 +233,7 @@ class Unit:
         self.spaces.put(SPACE, space)
 
     def emit(self, event: Event) -> None:
-        checks.check_names(event.account, event.type)
+        checks.check_names(event.account + event.type)
         checks.check_numbers(event.at)
         try:
             data = orjson.dumps(event.data).decode()

@@ -66,7 +66,7 @@ def file_paths(base: str) -> dict[str, Any]:
 
 def ops_paths() -> dict[str, Any]:
     """Health, and this document."""
-    health = {200: answer("Well", ref("Health")), 503: answer("Not well", ref("Health"))}
+    health = {200: answer("Well", ref("Health")), 503: answer("Not well", {"anyOf": [ref("Health"), ref("Error")]})}
     alive = {200: {"description": "Alive", "content": {"text/plain": {"schema": {"type": "string"}}}}}
     this = {200: answer("OpenAPI 3.1", {"type": "object"})}
     return {
