@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 import tomllib
+import urllib.parse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -194,7 +195,7 @@ class Serving:
 
     def __init__(self, folder: Path, *args: str, **env: str) -> None:
         self.folder = folder
-        self._out, self._err = folder / "out", folder / "err"
+        self._out, self._err = folder / ".out", folder / ".err"
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tusdrive", "serve", "--data", str(folder / "data"), *args],
@@ -299,9 +300,12 @@ def test_the_pasted_line_works_for_any_name(name: str, tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / name).write_text("hello\n")
     with serving(tmp_path / "here") as server:
-        (tmp_path / "here" / "out2").write_text("")
-        line = server.curl()
-        assert "HTTP/1.1 201 Created" in paste(line, Path("/"))
+        answer = paste(server.curl(), Path("/"))
+        assert "HTTP/1.1 201 Created" in answer
+        [location] = re.findall(r"(?mi)^location: (\S+)", answer)
+        got = paste(f"curl -sSi -H 'Authorization: Bearer {server.line('token')}' '{location}'", Path("/"))
+        assert got.endswith("hello\n")
+        assert name in urllib.parse.unquote(got)
 
 
 def test_serve_without_accounts(tmp_path: Path) -> None:

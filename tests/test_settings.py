@@ -12,7 +12,7 @@ import pytest
 
 from tusdrive import units
 from tusdrive.domain.upload import Limits
-from tusdrive.settings import OPTIONS, SettingError, Settings, flag, limits, load, reserve, settings_table
+from tusdrive.settings import OPTIONS, SettingError, Settings, flag, limits, load, settings_table
 
 
 def loaded(*, env: dict[str, str] | None = None, config: str | None = None, **flags: str) -> Settings:
@@ -170,11 +170,6 @@ def test_limits() -> None:
         default_chunk_size=1 << 20,
     )
     assert limits(loaded(expire_after="never")).expire_after is None
-
-
-@pytest.mark.parametrize(("disk", "kept"), [(1 << 40, 67108864), (64 << 20, 6710886), (0, 0)])
-def test_reserve_leaves_room_on_small_disks(disk: int, kept: int) -> None:
-    assert reserve(Settings(), disk) == kept
 
 
 def test_secret_file() -> None:

@@ -212,7 +212,6 @@ def _banner(settings: Settings, listener: socket.socket) -> None:
         f"  {_curl(settings, base, secret, _some_file(Path.cwd()))}",
     ]
     click.echo("\n".join(lines))
-    sys.stdout.flush()
 
 
 def _base_url(settings: Settings, listener: socket.socket) -> str:

@@ -322,6 +322,9 @@ class Locks(Protocol):
     def shared(self, key: str) -> AbstractAsyncContextManager[Lock]:
         """Held together with other shared holders, never with an exclusive one."""
 
+    def held(self, key: str) -> bool:
+        """Whether somebody holds it now. Nobody is asked to let go."""
+
     def stop_all(self) -> None:
         """Ask every holder to let go (shutdown)."""
 

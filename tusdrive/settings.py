@@ -267,11 +267,6 @@ def limits(settings: Settings) -> Limits:
     )
 
 
-def reserve(settings: Settings, disk: int) -> int:
-    """Bytes to keep free on a disk of `disk` bytes."""
-    return min(settings.reserve, disk // 10)
-
-
 def settings_table() -> str:
     """All settings as a Markdown table, for the README."""
     rows = ["| setting | default | what it says | other names |", "|---|---|---|---|"]

@@ -175,6 +175,31 @@ async def test_an_append_runs_over_islands_with_the_same_bytes(rig: Rig) -> None
     assert await rig.file_bytes(done.file_id) == b"0123456789abcdefghijABCDEFGHIJ0123456789"
 
 
+@pytest.mark.parametrize("indices", [(2,), (1, 2), (0, 2), (1,)])
+async def test_an_append_over_islands_finishes_an_upload_that_finishes_by_itself(
+    rig: Rig, indices: tuple[int, ...]
+) -> None:
+    id = await rig.create(10, chunk_size=4)
+    for index in indices:
+        await rig.chunk(id, index, b"0123456789"[4 * index : 4 * index + 4])
+    offset = (await rig.get(id)).offset
+    done = await rig.append(id, offset, b"0123456789"[offset:])
+    assert done.state is State.COMPLETED
+    assert await rig.file_bytes(done.file_id) == b"0123456789"
+
+
+async def test_an_append_that_differs_from_the_last_island_still_closes_the_gap(rig: Rig) -> None:
+    id = await rig.create(10, chunk_size=4)
+    await rig.chunk(id, 2, b"89")
+    with pytest.raises(BytesDiffer):
+        await rig.append(id, 0, b"01234567!!")
+    upload = await rig.get(id)
+    assert upload.offset == 10
+    done = await rig.append(id, 10, b"")
+    assert done.state is State.COMPLETED
+    assert await rig.file_bytes(done.file_id) == b"0123456789"
+
+
 async def test_reaching_an_island_moves_the_offset_past_it(rig: Rig) -> None:
     id = await _with_islands(rig, 2, 3, 6)
     assert (await rig.append(id, 0, b"01234567")).received == Ranges(16, ((24, 28),))

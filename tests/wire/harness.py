@@ -180,6 +180,7 @@ class Server(Process):
         self.tus = ""  # the tus endpoint's URL, without a slash at its end
         self.rest = ""  # the REST base URL, likewise
         self.token = ""
+        self.is_dark = False  # answers that come from now on are not heard by anybody
 
     def __enter__(self) -> Server:
         self.start()
@@ -227,7 +228,10 @@ class Server(Process):
         self, method: str, path: str, headers: Headers = (), body: bytes = b"", *, timeout: float = 20.0
     ) -> Response:
         """One request with the admin's token (unless another Authorization is given) on a connection of its own."""
-        return request(self.host, self.port, method, path, self.signed(headers), body, timeout)
+        answer = request(self.host, self.port, method, path, self.signed(headers), body, timeout)
+        if self.is_dark:
+            raise ConnectionError("the power is off")
+        return answer
 
     def signed(self, headers: Headers = ()) -> list[tuple[str, str | int]]:
         pairs = list(headers.items()) if hasattr(headers, "items") else list(headers)

@@ -72,8 +72,10 @@ class Assembly:
             sources = await self._sources(final)
             size = sum(source.size for source in sources)
             check_size(size, self._limits)
+            teller = _Teller(self, final, size)
             if size:
-                await self._chunks.join(final.place, sources, _Teller(self, final, size))
+                await self._chunks.join(final.place, sources, teller)
+            await teller.done()  # so that no progress is told after the end
             change = partial(finals.assemble, id=final.id, size=size, limits=self._limits, new_id=self._new_id)
             return (await self._state.apply(change)).upload
         except TusdriveError as exc:
@@ -107,9 +109,15 @@ class _Teller:
         self._told = 0.0
         self._task: asyncio.Task[Upload | None] | None = None
 
+    async def done(self) -> None:
+        """Wait for what is being told. That it could not be told does not matter."""
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
+
     def __call__(self, done: int) -> None:
         percent = 100.0 * done / self._size
         if percent - self._told < STEP or done >= self._size or (self._task and not self._task.done()):
             return
         self._told = percent
         self._task = self._assembly.tell(self._final, done)
+        self._task.add_done_callback(lambda task: task.cancelled() or task.exception())

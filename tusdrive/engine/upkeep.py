@@ -99,12 +99,20 @@ class Upkeep:
         for id in await self._state.expired_files(now, BATCH):
             if dry_run or await self._library.expire(id):
                 done.append(f"file {id}: expired")
+        if not dry_run:
+            await self._resume_joins()
         ended = await self._state.stale_ended(now - KEEP_ENDED, BATCH)
         done += [f"upload {id}: ended more than 30 days ago" for id in ended]
         if not dry_run:
             await self._state.apply(partial(changes.forget, ids=ended))
             await self._state.trim_events(now - KEEP_EVENTS)
         return done
+
+    async def _resume_joins(self) -> None:
+        """A final upload whose parts are whole and that nobody joins: its cue was lost with a commit that failed."""
+        for upload in await self._state.open_uploads():
+            if upload.state is State.ASSEMBLING:
+                await self._assembly.resume(upload)
 
     async def remove_orphans(self, dry_run: bool = False, grace: float = ORPHAN_GRACE) -> list[str]:
         """Remove files on disk that no row knows; which ones."""

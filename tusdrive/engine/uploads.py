@@ -14,7 +14,6 @@ from ..domain.account import Principal
 from ..domain.checksum import FileHash
 from ..domain.errors import (
     Invalid,
-    Locked,
     NotFound,
     SizeExceeded,
     WrongState,
@@ -181,14 +180,13 @@ class Uploads:
         return ended.upload
 
     async def expire(self, id: str) -> Upload | None:
-        """Remove an upload whose time is up; None when it is not, or somebody holds it."""
-        try:
-            async with self._locks.exclusive(id):
-                ended = await settled(
-                    self._state.apply(partial(changes.expire, id=id, limits=self._limits, is_due=is_expired))
-                )
-        except Locked:
+        """Remove an upload whose time is up; None when it is not, or somebody is writing to it."""
+        if self._locks.held(id):
             return None
+        async with self._locks.exclusive(id):
+            ended = await settled(
+                self._state.apply(partial(changes.expire, id=id, limits=self._limits, is_due=is_expired))
+            )
         if ended is None:
             return None
         await self.drop(ended.garbage)

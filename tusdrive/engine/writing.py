@@ -57,16 +57,19 @@ class Writing:
         async with self._locks.exclusive(id) as lock:
             upload = await self._get(who, id)
             grant = grant_append(upload, **self._asked(ask, body))
-            if upload.state is State.COMPLETED:
-                return await self._nothing_more(upload, body, lock.stop)
-            upload = await self._room(upload, grant, body)
-            try:
-                upload = await self._fill(upload, grant, ask, body, lock.stop)
-            except BaseException:
-                if upload.length is None:
-                    await settled(self._state.apply(partial(changes.unreserve, id=id, limits=self._limits)))
-                raise
+            upload = await self._take(upload, grant, ask, body, lock.stop)
         return await self._conclude(upload)
+
+    async def _take(self, upload: Upload, grant: Grant, ask: Append, body: Body, stop: Stop) -> Upload:
+        if upload.state is State.COMPLETED:
+            return await self._nothing_more(upload, body, stop)
+        upload = await self._room(upload, grant, body)
+        try:
+            return await self._fill(upload, grant, ask, body, stop)
+        except BaseException:
+            if upload.length is None:
+                await settled(self._state.apply(partial(changes.unreserve, id=upload.id, limits=self._limits)))
+            raise
 
     def _asked(self, ask: Append, body: Body) -> dict[str, Any]:
         return {"offset": ask.offset, "size": body.length, "declares": ask.declares, "limits": self._limits}

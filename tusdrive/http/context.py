@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
 
-from starlette.types import Scope
+from starlette.types import Receive, Scope
 
 from ..domain.account import ADMIN, Principal
 from ..domain.errors import Unauthenticated
@@ -17,6 +17,7 @@ from ..engine.writing import Writing
 from ..ports import Now
 from ..protocols.dialect import Dialect, Offer
 from ..protocols.fields import Headers
+from ..transport.body import ReceiveBody
 from .tokens import Tokens, bearer
 
 Network = IPv4Network | IPv6Network
@@ -99,7 +100,7 @@ class Context:
 class Call:
     """One HTTP request's head, read once: headers by lower-case name, repeated ones joined with `, `."""
 
-    __slots__ = ("authorization", "headers", "id", "query", "scope")
+    __slots__ = ("_body", "authorization", "headers", "id", "method", "query", "scope")
 
     def __init__(self, scope: Scope, id: str) -> None:
         raw = scope["headers"]
@@ -113,6 +114,22 @@ class Call:
         self.authorization = [value for name, value in raw if name == b"authorization"]
         self.query: bytes = scope["query_string"]
         self.id = id
+        self.method: str = scope["method"]
+        self._body: ReceiveBody | None = None
+
+    def override(self) -> None:
+        """Let X-HTTP-Method-Override replace the method, before anything else looks at it."""
+        self.method = self.headers.get(b"x-http-method-override", b"").decode("latin-1").upper() or self.method
+
+    def body(self, receive: Receive, idle: float) -> ReceiveBody:
+        """The request's body; `idle` in seconds. Raises Invalid for one that is framed in two ways."""
+        self._body = ReceiveBody(receive, self.headers, idle=idle)
+        return self._body
+
+    def close(self) -> None:
+        """Nothing more is wanted of the body."""
+        if self._body is not None:
+            self._body.close()
 
     def capability(self) -> str | None:
         """The upload's capability, from the address (`uploadToken`) or the header `X-Upload-Token`."""

@@ -39,6 +39,8 @@ class Rest:
             response = await self._handler(Request(scope, receive), call)
         except TusdriveError as exc:
             response = error_response(exc, call, self._context.options.snake)
+        finally:
+            call.close()
         await Careful(response)(scope, receive, send)
 
 
@@ -70,7 +72,7 @@ class DriveUploads:
         return json_response(self._context.options.snake, value, status, headers)
 
     def _body(self, request: Request, call: Call) -> ReceiveBody:
-        return ReceiveBody(request.receive, call.headers, idle=self._context.options.body_idle)
+        return call.body(request.receive, self._context.options.body_idle)
 
     async def _account(self, call: Call) -> Principal:
         """Somebody with a login; the capability of one upload is not enough. Raises Unauthenticated."""

@@ -11,7 +11,6 @@ from starlette.types import Receive, Scope, Send
 
 from ..domain.errors import TusdriveError
 from ..protocols import drive, drive_views
-from ..transport.body import ReceiveBody
 from .context import Call, Context, call_of
 from .download import Downloads
 from .drive import JSON_CAP, Handler, Rest
@@ -51,8 +50,8 @@ class DriveFiles:
 
     async def _rename(self, request: Request, call: Call) -> Response:
         who = await self._context.caller(call)
-        body = ReceiveBody(request.receive, call.headers, idle=self._context.options.body_idle)
-        name = drive.read_name(await body.text(JSON_CAP))
+        body = await call.body(request.receive, self._context.options.body_idle).text(JSON_CAP)
+        name = drive.read_name(body)
         return self._json(
             drive_views.file_view(await self._context.library.rename(who, request.path_params["file_id"], name))
         )

@@ -58,6 +58,8 @@ class Front:
             await self._context.opener()
         call = Call(scope, _request_id(scope))
         scope["tusdrive.call"] = call
+        if self._context.is_resumable(get_route_path(scope)):
+            call.override()
         outgoing = _Outgoing(send, [(b"x-request-id", call.id.encode()), *self._cors(call)])
         refused = self._refusal(call)
         if refused is not None:
@@ -81,7 +83,7 @@ class Front:
         if sum(len(name) + len(value) + 4 for name, value in raw) > self._max_header:
             return HeaderTooLarge(limit=self._max_header)
         origin = call.headers.get(b"origin")
-        if origin is None or self._admits(origin, call) or call.scope["method"] in _SIMPLE:
+        if origin is None or self._admits(origin, call) or call.method in _SIMPLE:
             return None
         return OriginNotAllowed()
 

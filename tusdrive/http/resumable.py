@@ -77,8 +77,7 @@ class Resumable:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = call_of(scope).headers
-        # The override replaces the method before anything else looks at it, authorisation included.
-        method = headers.get(b"x-http-method-override", b"").decode("latin-1").upper() or scope["method"]
+        method = call_of(scope).method
         dialect = next(each for each in self._context.dialects if each.speaks(method, headers))
         ask = _Ask(scope, receive, send, dialect, method)
         try:
@@ -88,6 +87,8 @@ class Resumable:
         except Exception as exc:
             logger.error("unexpected error", exc_info=exc, extra={"action": "error", "id": ask.call.id})
             reply = dialect.refused(exc, None)
+        finally:
+            ask.call.close()
         if reply is not None:
             await send_reply(reply, scope, receive, send)
 
@@ -182,7 +183,7 @@ class Resumable:
     # ------------------------------------------------------------------------------------------ pieces
 
     def _body(self, ask: _Ask) -> ReceiveBody:
-        return ReceiveBody(ask.receive, ask.call.headers, idle=self._context.options.body_idle)
+        return ask.call.body(ask.receive, self._context.options.body_idle)
 
 
 class ResumableRoute(BaseRoute):

@@ -38,7 +38,7 @@ METADATA_KEY = 64
 NAME_CAP = 1024
 """Bytes of UTF-8 in a file name."""
 
-_KEY_BYTES = bytes(c for c in range(0x21, 0x7F) if c != 0x2C)
+_KEY_BYTES = bytes(range(0x21, 0x7F))
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 _UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
 _REFERENCE = re.compile(r"[A-Za-z0-9-]{1,64}")

@@ -94,35 +94,35 @@ class Inode:
     giving blocks back (by truncating to the size) never meets a write that is about to make the file longer.
     """
 
-    __slots__ = ("_disk", "_path", "_turn", "_writing", "allocated", "data", "expected", "fd", "hour", "users")
+    __slots__ = ("_data", "_disk", "_fd", "_hour", "_path", "_turn", "_writing", "allocated", "expected", "users")
 
     def __init__(self, path: str, hour: Barrier, disk: Disk) -> None:
         self._path = path
         self._disk = disk
         self._turn = threading.Condition(threading.Lock())
         self._writing = 0
-        self.hour = hour
-        self.data = Barrier(self._datasync)
+        self._hour = hour
+        self._data = Barrier(self._datasync)
         self.expected: int | None = None
         self.allocated = 0
-        self.fd = -1
+        self._fd = -1
         self.users = 0
 
     def write(self, position: int, pieces: Sequence[bytes | memoryview], size: int) -> None:
         """Write all of `pieces`, `size` bytes together. Opens the file, or makes it. Raises OSError, StorageFailed."""
         with self._turn:
-            if self.data.failed:
+            if self._data.failed:
                 raise StorageFailed
-            if self.fd < 0:
+            if self._fd < 0:
                 self._open()
             self._set_aside(position + size)
             self._writing += 1
         done = position
         try:
-            write_all(self.fd, position, pieces, size)
+            write_all(self._fd, position, pieces, size)
             done += size
         finally:
-            self.data.touch()
+            self._data.touch()
             with self._turn:
                 if position <= self.allocated < done:
                     self.allocated = done
@@ -133,46 +133,45 @@ class Inode:
     def read(self, position: int, size: int) -> bytes:
         """At most `size` bytes; none when there is no file. Raises OSError, StorageFailed."""
         with self._turn:
-            if self.data.failed:
+            if self._data.failed:
                 raise StorageFailed
-            if self.fd < 0 and not self._open_existing():
+            if self._fd < 0 and not self._open_existing():
                 return b""
-        return read_all(self.fd, position, size)
+        return read_all(self._fd, position, size)
 
     def settle(self) -> None:
         """All that was written is durable on return, the file's name included. Raises OSError, StorageFailed."""
-        if self.fd >= 0:
-            self.data.settle()
-            self.settle_name()
-
-    def settle_name(self) -> None:
-        self.hour.settle()
-        self._disk.top.settle()
+        if self._data.failed:
+            raise StorageFailed
+        if self._fd >= 0:
+            self._data.settle()
+            self._hour.settle()
+            self._disk.top.settle()
 
     def close(self) -> None:
         """Quick enough for the loop: nothing is flushed by it, and a file that others hold open is not freed."""
-        if self.fd >= 0:
-            fd, self.fd = self.fd, -1
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
             os.close(fd)
 
     def _datasync(self) -> None:
-        os.fdatasync(self.fd)
+        os.fdatasync(self._fd)
 
     def _open(self) -> None:
         while not self._open_existing():
             try:
-                self.fd = create(self._path, self._disk.top)
+                self._fd = create(self._path, self._disk.top)
             except FileExistsError:
                 continue
-            self.hour.touch()
+            self._hour.touch()
             return
 
     def _open_existing(self) -> bool:
         try:
-            self.fd = os.open(self._path, _OPEN)
+            self._fd = os.open(self._path, _OPEN)
         except FileNotFoundError:
             return False
-        facts = os.fstat(self.fd)
+        facts = os.fstat(self._fd)
         self.allocated = min(facts.st_size, facts.st_blocks * 512)
         return True
 
@@ -185,7 +184,7 @@ class Inode:
             return
         target = min(expected, (end // step + 1) * step)
         try:
-            set_aside(self.fd, target)
+            set_aside(self._fd, target)
         except OSError as exc:
             if exc.errno in UNSUPPORTED:
                 self._disk.fallocates = False
@@ -202,11 +201,11 @@ class Inode:
         """
         while self._writing:
             self._turn.wait()
-        size = os.fstat(self.fd).st_size
-        os.ftruncate(self.fd, size)
+        size = os.fstat(self._fd).st_size
+        os.ftruncate(self._fd, size)
         if self.allocated > size:
             try:
-                set_aside(self.fd, self.allocated)
+                set_aside(self._fd, self.allocated)
             except OSError:
                 self.allocated = size
 

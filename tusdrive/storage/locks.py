@@ -82,6 +82,11 @@ class ProcessLocks:
         """As the port says."""
         return _Hold(self, key, True)
 
+    def held(self, key: str) -> bool:
+        """As the port says."""
+        entry = self._entries.get(key)
+        return entry is not None and bool(entry.holders)
+
     def stop_all(self) -> None:
         """As the port says. Whoever gets a lock later finds its `stop` set."""
         self._stopping = True
