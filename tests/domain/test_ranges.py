@@ -78,3 +78,9 @@ def test_segments_of_a_chunk_that_is_half_there() -> None:
         Segment(6, 8, False),
         Segment(8, 10, True),
     ]
+
+
+def test_an_empty_stretch_has_no_segments() -> None:
+    """Wherever it lies: among bytes that are there, between them, or at an edge."""
+    for at in range(10):
+        assert list(Ranges(4, ((6, 8),)).segments(at, at)) == []

@@ -32,7 +32,7 @@ from tusdrive import services
 from tusdrive.http.tokens import Tokens, load_secret
 from tusdrive.settings import Settings
 
-RUNS, STEPS = (200, 40) if FULL else (25, 30)
+RUNS, STEPS = (200, 60) if FULL else (25, 50)
 DAY = 25 * 3600 * 1_000_000  # more than the expiry, and more than what ended is told to be gone
 MOST = 14  # uploads of a run
 SIZES = st.sampled_from([3000, 5000, 2500, 1025, 1024, 1, 0])
@@ -303,6 +303,13 @@ class Machine(RuleBasedStateMachine):
             self._patch(item, item.offset, item.data[item.offset :][:size], chunky, declares, sum, True)
 
     @precondition(has_items)
+    @rule(number=PICK, size=st.sampled_from([700, 9999]), sum=st.sampled_from([None, "sha1"]))
+    def patch_to_the_end(self, number: int, size: int, sum: str | None) -> None:
+        if (item := self.pick(number)) is not None and item.kind != "final":
+            while item.state == "active" and item.offset < len(item.data):
+                self._patch(item, item.offset, item.data[item.offset :][:size], False, True, sum, True)
+
+    @precondition(has_items)
     @rule(number=PICK, size=st.sampled_from([1, 500, 2000]), sum=st.sampled_from(["md5", "sha512"]))
     def patch_wrong_checksum(self, number: int, size: int, sum: str) -> None:
         if (item := self.pick(number)) is not None:
@@ -394,6 +401,16 @@ class Machine(RuleBasedStateMachine):
         """Fresh, again, or out of range, as it comes."""
         if (item := self.pick(number)) is not None:
             self._chunk(item, index, item.data[slice(*item.span(index))], how)
+
+    @precondition(has_items)
+    @rule(number=PICK, seed=SEEDS, leave=st.sampled_from([0, 0, 1, 2]), how=st.sampled_from(["form", "raw"]))
+    def chunks(self, number: int, seed: int, leave: int, how: str) -> None:
+        """The chunks that are missing, in any order, all or some."""
+        if (item := self.pick(number)) is not None and item.kind != "final":
+            missing = sorted(set(range(item.chunks)) - set(item.done()))
+            random.Random(seed).shuffle(missing)
+            for index in missing[leave:]:
+                self._chunk(item, index, item.data[slice(*item.span(index))], how)
 
     @precondition(has_items)
     @rule(number=PICK, index=st.integers(0, 5), how=st.sampled_from(["form", "raw", "put"]), seed=SEEDS)

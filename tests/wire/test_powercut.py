@@ -31,8 +31,8 @@ def run_cuts(folder: Path, cuts: int, program: Sequence[str]) -> Report:
         server = Server(disk.mount / "data", command=program, log=folder / "server.log")
 
         def cut() -> None:
-            # A sync that is under way when the disk stops can return as if it had worked (seen on ext4: within 0.1 ms of
-            # the cut, with no server involved). With the power off nobody would hear of it, so nobody may here.
+            # A sync that is under way when the disk stops can return as if it had worked (seen on ext4, within 0.1 ms
+            # of the cut, no server involved). With the power off nobody would hear of it, so nobody may here.
             server.is_dark = True
             disk.cut()
             server.kill()

@@ -71,7 +71,7 @@ class Ranges:
         for a, b in self._spans():
             if b <= at:
                 continue
-            if a >= end:
+            if a >= end or at >= end:
                 break
             if a > at:
                 yield Segment(at, a, True)

@@ -32,10 +32,11 @@ class FileChunks:
     """A ChunkStore on one local file system.
 
     `reserve` are bytes of the disk never to be promised (at most a tenth of it), `step` how many are set aside ahead
-    of the writes. `threads` is how many writes may wait for the disk at a time. Syncs that run side by side share a journal commit and a flush
-    of the disk's cache, so more threads are more small uploads per second: 32 writers of new files of 4 KiB got 4,000
-    to 6,000 files/s from 8 threads or more, and 500 to 2,000 when one thread wrote them as a group and synced them one
-    after the other, as each of these syncs flushes the disk (ext4, 2 cores). `relaxed` makes nothing durable.
+    of the writes. `threads` is how many writes may wait for the disk at a time. Syncs side by side share a journal
+    commit and a flush of the disk's cache, so more threads are more small uploads per second: 32 writers of new files
+    of 4 KiB got 4,000 to 6,000 files/s from 8 threads or more, and 500 to 2,000 when one thread wrote them as a group
+    and synced them one after the other, as each of these syncs flushes the disk (ext4, 2 cores). `relaxed` makes
+    nothing durable.
     """
 
     def __init__(

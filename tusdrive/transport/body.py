@@ -123,7 +123,9 @@ class ReceiveBody(PulledBody):
         """The bytes of a message. Also says what is known now about the end."""
         if message["type"] != "http.request":
             self._end = End.CUT
-            return End.CUT
+            left = _leftovers(self._receive)[: None if self._length is None else self._length - self._came]
+            self._came += len(left)
+            return left or End.CUT
         piece: bytes = message.get("body", b"")
         if self._length is not None and len(piece) > self._length - self._came:
             piece = piece[: self._length - self._came]
@@ -149,6 +151,17 @@ def _readiness(receive: Receive) -> Callable[[], bool]:
     """
     event = getattr(getattr(receive, "__self__", None), "message_event", None)
     return event.is_set if isinstance(event, asyncio.Event) else lambda: False
+
+
+def _leftovers(receive: Receive) -> bytes:
+    """What uvicorn had read when the client hung up. Its `receive` says only that it did, and keeps the bytes."""
+    cycle = getattr(receive, "__self__", None)
+    body = getattr(cycle, "body", None)
+    if not isinstance(body, bytearray):
+        return b""
+    piece = bytes(body)
+    body.clear()
+    return piece
 
 
 async def _received(receive: Receive) -> MutableMapping[str, Any]:
