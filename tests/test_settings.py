@@ -127,7 +127,7 @@ def test_defaults() -> None:
         "durability": "durable",
         "reserve": 67108864,
         "sync_every": 8388608,
-        "write_threads": 2,
+        "write_threads": 8,
         "hash": "auto",
         "default_pool": None,
         "max_size": None,

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from rig import ANN, HOUR, KIB, Rig, Script, settles, sha256, until
 
-from tusdrive.domain.errors import Gone, Incomplete, StorageFailed
+from tusdrive.domain.errors import Gone, Interrupted, StorageFailed
 from tusdrive.domain.requests import NewUpload
 from tusdrive.domain.upload import Kind, State
 from tusdrive.ports import Tx
@@ -85,7 +85,7 @@ async def test_expiry_and_appends_race_to_one_end(rig: Rig) -> None:
             assert isinstance(answer, Gone | Interrupted)
             assert upload.state is State.EXPIRED
             assert id not in rig.files()
-        elif isinstance(answer, Incomplete):
+        elif isinstance(answer, Interrupted):
             assert upload.state is State.ACTIVE
         else:
             assert await rig.file_bytes(upload.file_id) == b"123456"
