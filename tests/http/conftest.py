@@ -24,7 +24,7 @@ def _serving(name: str, *options: str, auth: str = "none") -> Callable[..., Any]
 
 server = _serving("server")
 limited = _serving("limited", "--max-size", "200KiB", "--sync-every", "64KiB", "--expire-after", "0")
-accounts = _serving("accounts", auth="jwt")
+accounts = _serving("accounts", "--jwt-leeway", "0", auth="jwt")
 brief = _serving("brief", "--expire-after", "2s")
 hasty = _serving("hasty", "--body-idle", "0.5s")
 proxied = _serving("proxied", "--behind-proxy", "127.0.0.1/32")

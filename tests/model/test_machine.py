@@ -25,8 +25,15 @@ import tus
 from harness import FULL, Response, Server, chunked, eventually
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
-from reference import ENDED, OK, STATUS, Item, Model, Said, Stored, sha256
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from reference import ENDED, OK, STATUS, Item, Model, Said, sha256
 
 from tusdrive import services
 from tusdrive.http.tokens import Tokens, load_secret
@@ -101,7 +108,11 @@ def test_no_divergence(world: World) -> None:
     assert "Traceback" not in world.server.output()
 
 
-def _said(answer: Response) -> Said:
+def agree(answer: Response, expected: Said, item: Item | None = None) -> None:
+    assert said(answer) == expected, (answer, item)
+
+
+def said(answer: Response) -> Said:
     """Status and error code, of either protocol."""
     if answer.status < 400:
         return answer.status, ""
@@ -225,10 +236,7 @@ class Machine(RuleBasedStateMachine):
         hashes = {
             "right": sha256(data), "wrong": sha256(data + b"?"), "md5": hashlib.md5(data).hexdigest(), "": None,
         }  # fmt: skip
-        standing = self.model.existing(account, data) if hash in ("right", "md5") else []
-        if standing and hash == "md5":
-            return  # an MD5 is known only of files that declared one
-        self._create_rest(account, data, chunk, hashes[hash], "right" if hash == "md5" else hash, standing)
+        self._create_rest(account, data, chunk, hashes[hash], "right" if hash == "md5" else hash)
 
     @precondition(lambda self: self.has_room() and self.has_files())
     @rule(number=PICK, who=ANY)
@@ -245,11 +253,14 @@ class Machine(RuleBasedStateMachine):
         for each in standing:  # which one is found depends on which the server has hashed
             path = f"{self.server.api}/files/{each.id}/info"
             eventually(lambda path=path: len(self.ask(account, "GET", path).json()["hash"] or "") == 64)
-        self._create_rest(account, file.data, 1024, sha256(file.data), "right", standing)
+        self._create_rest(account, file.data, 1024, sha256(file.data), "right", known=True)
 
     def _create_rest(
-        self, account: str, data: bytes, chunk: int, hash: str | None, sort: str, standing: list[Stored]
+        self, account: str, data: bytes, chunk: int, hash: str | None, sort: str, known: bool = False
     ) -> None:
+        """With a hash of the right `sort`, a file that the account has already is found; for sure if it is `known`."""
+        self.learn()
+        standing = self.model.existing(account, data) if sort == "right" else []
         wish = {"fileName": "rest.bin", "fileSize": len(data), "contentType": "text/plain", "chunkSize": chunk}
         body = json.dumps(wish | ({"hash": hash} if hash else {})).encode()
         headers = (("Content-Type", "application/json"),)
@@ -260,7 +271,7 @@ class Machine(RuleBasedStateMachine):
             assert told["taskId"] is None
             assert told["file"]["id"] in {file.id for file in standing}
             return
-        assert not standing or sort != "right", told
+        assert not (standing and known), told
         assert (told["file"], told["chunkSize"]) == (None, chunk)
         at = tus.path(Response(201, (("location", told["uploadUrl"]),), b""))
         item = Item(
@@ -282,7 +293,7 @@ class Machine(RuleBasedStateMachine):
         concat: tus.Header = ("Upload-Concat", "final;" + " ".join(part.at for part in parts))
         answer = self.ask(account, "POST", self.server.path, (tus.VERSION, concat))
         if any(part.account != account or part.state in ENDED for part in parts):
-            assert _said(answer) == (400, "INVALID_CONCAT")
+            agree(answer, (400, "INVALID_CONCAT"))
             return
         assert answer.status == 201, answer
         at = tus.path(answer)
@@ -342,7 +353,7 @@ class Machine(RuleBasedStateMachine):
         sent = chunked(*([body] if body else [])) if chunky else body
         answer = self.tus(item, "PATCH", *headers, body=sent)
         expected = self.model.patch(item, offset, body, declares=declares, checked=right if sum else None)
-        assert _said(answer) == expected, (answer, expected)
+        agree(answer, expected, item)
         if answer.status == 204:
             assert answer.number("upload-offset") == item.offset
 
@@ -356,7 +367,7 @@ class Machine(RuleBasedStateMachine):
         if offset == item.offset:
             return
         answer = self.tus(item, "PATCH", tus.BODY, ("Upload-Offset", offset), body=b"x")
-        assert _said(answer) == self.model.patch(item, offset, b"x")
+        agree(answer, self.model.patch(item, offset, b"x"), item)
         if answer.status == 409:
             assert answer.number("upload-offset") == item.offset
 
@@ -368,7 +379,7 @@ class Machine(RuleBasedStateMachine):
             return
         body = item.data[item.offset :] + b"x" * more
         answer = self.tus(item, "PATCH", tus.BODY, ("Upload-Offset", item.offset), body=body)
-        assert _said(answer) == self.model.patch(item, item.offset, body)
+        agree(answer, self.model.patch(item, item.offset, body), item)
 
     @precondition(has_items)
     @rule(number=PICK, size=st.integers(1, 5000), cut=st.integers(0, 4999), reset=ANY)
@@ -400,15 +411,18 @@ class Machine(RuleBasedStateMachine):
     @precondition(has_items)
     @rule(number=PICK, index=st.integers(0, 5), how=st.sampled_from(["form", "raw", "put"]))
     def chunk(self, number: int, index: int, how: str) -> None:
-        """Fresh, again, or out of range, as it comes."""
-        if (item := self.pick(number)) is not None:
+        """Fresh, again, or one past the last, as it comes."""
+        told = number < MOST // 2 and self.pick(number, state="active", told=True)
+        if (item := told or self.pick(number)) is not None:
+            index %= item.chunks + 1
             self._chunk(item, index, item.data[slice(*item.span(index))], how)
 
     @precondition(has_items)
     @rule(number=PICK, seed=SEEDS, leave=st.sampled_from([0, 0, 1, 2]), how=st.sampled_from(["form", "raw"]))
     def chunks(self, number: int, seed: int, leave: int, how: str) -> None:
         """The chunks that are missing, in any order, all or some."""
-        if (item := self.pick(number)) is not None and item.kind != "final":
+        told = number < MOST // 2 and self.pick(number, state="active", told=True)
+        if (item := told or self.pick(number)) is not None and item.kind != "final":
             missing = sorted(set(range(item.chunks)) - set(item.done()))
             random.Random(seed).shuffle(missing)
             for index in missing[leave:]:
@@ -439,7 +453,7 @@ class Machine(RuleBasedStateMachine):
         sent, kind = rest.form(body) if how == "form" else (body, "application/octet-stream")
         answer = self.rest(item, "PUT" if how == "put" else "POST", "chunk", f"/{index}", sent, kind)
         expected = self.model.put_chunk(item, index, body)
-        assert _said(answer) == expected, (answer, expected)
+        agree(answer, expected, item)
         if answer.status == 200:
             assert answer.json()["chunksUploaded"] == len(item.done())
         elif expected[1] == "CHUNK_EXISTS" and index in before:
@@ -456,7 +470,7 @@ class Machine(RuleBasedStateMachine):
         missing = item.missing()
         answer = self.rest(item, "POST", "complete", "", body, "application/json" if body else "")
         expected = self.model.complete(item, corrected)
-        assert _said(answer) == expected, (answer, expected)
+        agree(answer, expected, item)
         if expected[1] == "CHUNKS_MISSING" and item.declared:
             assert answer.json()["details"]["missingChunks"] == missing
         if answer.status == 200 and item.file is not None:
@@ -465,16 +479,16 @@ class Machine(RuleBasedStateMachine):
             assert (answer.json()["size"], answer.json()["accountId"]) == (len(item.data), item.account)
 
     @precondition(has_items)
-    @rule(number=PICK)
-    def remove(self, number: int) -> None:
-        if (item := self.pick(number)) is not None:
-            assert _said(self.tus(item, "DELETE")) == self.model.remove(item)
+    @rule(number=PICK, often=st.integers(0, 2))
+    def remove(self, number: int, often: int) -> None:
+        if not often and (item := self.pick(number)) is not None:
+            agree(self.tus(item, "DELETE"), self.model.remove(item), item)
 
     @precondition(has_items)
-    @rule(number=PICK)
-    def cancel(self, number: int) -> None:
-        if (item := self.pick(number)) is not None:
-            assert _said(self.rest(item, "DELETE", "task")) == self.model.cancel(item)
+    @rule(number=PICK, often=st.integers(0, 2))
+    def cancel(self, number: int, often: int) -> None:
+        if not often and (item := self.pick(number)) is not None:
+            agree(self.rest(item, "DELETE", "task"), self.model.cancel(item), item)
 
     @precondition(has_files)
     @rule(number=PICK)
@@ -484,7 +498,7 @@ class Machine(RuleBasedStateMachine):
         if files:
             file = files[number % len(files)]
             answer = self.ask(file.account, "DELETE", f"{self.server.api}/files/{file.id}")
-            assert _said(answer) == self.model.delete_file(file)
+            agree(answer, self.model.delete_file(file))
 
     @precondition(has_files)
     @rule(number=PICK, name=st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1))
@@ -496,7 +510,7 @@ class Machine(RuleBasedStateMachine):
             path = f"{self.server.api}/files/{file.id}/name"
             headers = (("Content-Type", "application/json"),)
             answer = self.ask(file.account, "PATCH", path, headers, json.dumps(name).encode())
-            assert _said(answer) == ((410, "GONE") if file.deleted else OK)
+            agree(answer, (410, "GONE") if file.deleted else OK)
             file.name = file.name if file.deleted else name
 
     @rule(who=ANY)
@@ -508,8 +522,8 @@ class Machine(RuleBasedStateMachine):
         assert (answer.status, answer.json()["count"]) == (200, len(gone))
         for item in gone:
             self.model.items.remove(item)
-            assert _said(self.tus(item, "HEAD"))[0] == 404
-            assert _said(self.rest(item, "GET", "progress")) == (404, "NOT_FOUND")
+            assert said(self.tus(item, "HEAD"))[0] == 404
+            assert said(self.rest(item, "GET", "progress")) == (404, "NOT_FOUND")
         self.touched = None
 
     # ------------------------------------------------------------------------------------------ time and death

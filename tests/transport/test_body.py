@@ -472,7 +472,9 @@ class Served:
         self.target = target
         self.wholes: list[bytes | None] = []
         self.tasks: list[int] = []
-        config = uvicorn.Config(self.app, port=0, log_level="error", http="httptools", lifespan="off")
+        config = uvicorn.Config(
+            self.app, port=0, log_level="error", http="httptools", lifespan="off", interface="asgi3"
+        )
         self.server = uvicorn.Server(config)
 
     async def app(self, scope: dict[str, object], receive: object, send: object) -> None:
@@ -507,7 +509,9 @@ async def asked(served: Served, *pieces: bytes) -> bytes:
         await asyncio.sleep(0.05)
     answer = b""
     while not answer.endswith((b"ended", b"cut")):
-        answer += await reader.read(1000)
+        got = await reader.read(1000)
+        assert got, "the server hung up"
+        answer += got
     writer.close()
     await writer.wait_closed()
     return answer

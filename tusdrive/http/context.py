@@ -22,6 +22,9 @@ from .tokens import Tokens, bearer
 
 Network = IPv4Network | IPv6Network
 
+SMALL_BODY = 64 * 1024
+"""Bytes of an unwanted body that are read past, so that the connection can be used again."""
+
 EVERYBODY = Principal(account="local", roles=frozenset({ADMIN}))
 """Who everybody is when nobody is asked (`auth = none`)."""
 
@@ -125,6 +128,13 @@ class Call:
         """The request's body; `idle` in seconds. Raises Invalid for one that is framed in two ways."""
         self._body = ReceiveBody(receive, self.headers, idle=idle)
         return self._body
+
+    def leaves_body(self) -> bool:
+        """Whether more of the body may come than is worth waiting for, or it stopped half way."""
+        if self._body is not None and (self._body.is_over or self._body.is_stuck):
+            return self._body.is_stuck
+        length = self.headers.get(b"content-length", b"0")
+        return b"transfer-encoding" in self.headers or not length.isdigit() or int(length[:20]) > SMALL_BODY
 
     def close(self) -> None:
         """Nothing more is wanted of the body."""

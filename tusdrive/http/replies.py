@@ -12,13 +12,12 @@ from starlette.types import Receive, Scope, Send
 from ..protocols.dialect import Reply
 from ..protocols.drive_views import snake as snake_keys
 from ..protocols.problem import headers_of, problem, status_of
-from .context import Call
+from .context import Call, call_of
 
 LINGER_BYTES = 256 * 1024
 LINGER_SECONDS = 2.0
+LINGER_SILENCE = 0.3
 """After a refusal, this much of the unwanted body is still taken: the client reads the answer before the reset."""
-
-SMALL_BODY = 64 * 1024
 
 PRIVATE = {"cache-control": "private, no-cache"}
 
@@ -38,12 +37,12 @@ def error_response(error: BaseException, call: Call, snake: bool) -> Response:
 
 
 async def send_reply(reply: Reply, scope: Scope, receive: Receive, send: Send) -> None:
-    """Send a Dialect's answer. If the request's body was not read, and is large, the connection is closed after it."""
+    """Send a Dialect's answer. If it leaves a body unread, the connection is closed after it."""
     headers = reply.headers
     if reply.status != 204:
         headers = [*headers, (b"content-length", b"%d" % len(reply.body))]
     body = b"" if scope["method"] == "HEAD" else reply.body
-    if reply.status < 400 or not _large_body(scope):
+    if reply.status < 400 or not call_of(scope).leaves_body():
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
         return
@@ -54,21 +53,13 @@ async def send_reply(reply: Reply, scope: Scope, receive: Receive, send: Send) -
     await send({"type": "http.response.body", "body": b""})
 
 
-def _large_body(scope: Scope) -> bool:
-    for name, value in scope["headers"]:
-        if name == b"content-length":
-            return not value.isdigit() or int(value[:20]) > SMALL_BODY
-        if name == b"transfer-encoding":
-            return True
-    return False
-
-
 async def _linger(receive: Receive) -> None:
     taken = 0
     try:
         async with asyncio.timeout(LINGER_SECONDS):
             while taken < LINGER_BYTES:
-                message = await receive()
+                async with asyncio.timeout(LINGER_SILENCE):
+                    message = await receive()
                 taken += len(message.get("body", b""))
                 if message["type"] != "http.request" or not message.get("more_body"):
                     return
@@ -77,14 +68,14 @@ async def _linger(receive: Receive) -> None:
 
 
 class Careful:
-    """A Starlette response that refuses a request with a large unread body the careful way, as send_reply does."""
+    """A Starlette response that refuses a request with an unread body the careful way, as send_reply does."""
 
     def __init__(self, response: Response) -> None:
         self._response = response
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = self._response
-        if response.status_code < 400 or not _large_body(scope):
+        if response.status_code < 400 or not call_of(scope).leaves_body():
             return await response(scope, receive, send)
         headers = [pair for pair in response.raw_headers if pair[0] != b"content-length"]
         return await send_reply(Reply(response.status_code, headers, bytes(response.body)), scope, receive, send)

@@ -59,11 +59,11 @@ class SqliteState:
 
     def _begin(self) -> None:
         """Everything that belongs to one opening."""
-        database = Database(
+        self._database = Database(
             self._path, durability=self._durability, fresh_ok=self.fresh_ok, busy_ms=self._busy_ms
         )
         self._caches = Caches(self._cache_size)
-        self._writer = Writer(database, self._caches, self._now)
+        self._writer = Writer(self._database, self._caches, self._now)
         self._values = Reader(self._path, self._busy_ms)
         self._lists = Reader(self._path, self._busy_ms)  # so that no value waits for a long listing
         self._queries = Queries(self._lists)
@@ -85,6 +85,7 @@ class SqliteState:
         await self._values.close()
         await self._lists.close()
         await self._writer.stop()
+        self._begin()
 
     async def apply(self, change: Callable[[Tx], T]) -> T:
         """As the port says. When the caller is cancelled, that is raised after the change is decided.
@@ -177,11 +178,12 @@ class SqliteState:
         return await self._queries.recount()
 
     def facts(self) -> dict[str, Any]:
-        """`writable` is false after an I/O error that may have lost data."""
+        """`synchronous` is what SQLite has in force; `writable` is false after an error that may have lost data."""
         return {
             "engine": "sqlite",
             "version": sqlite3.sqlite_version,
             "durability": self._durability,
+            "synchronous": {1: "normal", 2: "full"}.get(self._database.synchronous),
             "queue": self._writer.waiting,
             "writable": not self._writer.is_broken,
         }

@@ -9,7 +9,8 @@ from ..domain.errors import Busy, StorageFailed, StorageFull, TusdriveError
 # SHMSIZE: the WAL index could not grow, which is what a full disk looks like when the index is first to hit it.
 _FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
-_LOSING = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_LOSING = _DAMAGE | {sqlite3.SQLITE_IOERR}
 _VALUES = frozenset({sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG})
 
 
@@ -19,17 +20,21 @@ def code(exc: BaseException) -> int:
     return found if isinstance(found, int) else 0
 
 
-def translate(exc: BaseException) -> TusdriveError:
-    """StorageFull, Busy or StorageFailed."""
+def translate(exc: BaseException, failed: str = "the state could not be read or written") -> TusdriveError:
+    """StorageFull, Busy or StorageFailed (with the message `failed`)."""
     if code(exc) in _FULL:
         return StorageFull("the disk that holds the state is full")
     if is_busy(exc):
         return Busy("another program has locked the state; try again in a moment")
-    return StorageFailed("the state could not be read or written")
+    return StorageFailed(failed)
 
 
 def is_busy(exc: BaseException) -> bool:
     return code(exc) & 0xFF in _BUSY
+
+
+def is_damage(exc: BaseException) -> bool:
+    return code(exc) & 0xFF in _DAMAGE
 
 
 def is_about_values(exc: BaseException) -> bool:

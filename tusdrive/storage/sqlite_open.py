@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..domain.errors import StorageFailed
 from .flush import INSERT
-from .sqlite_errors import translate
+from .sqlite_errors import is_damage, translate
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +53,7 @@ class Database:
         self._fresh_ok = fresh_ok
         self._busy_ms = busy_ms
         self._wal_limit = WAL_LIMIT
+        self.synchronous = 0  # the setting in force: 2 is FULL, 1 is NORMAL
         self.rows = 0  # written since the WAL was looked at
 
     def open(self) -> None:
@@ -63,17 +64,16 @@ class Database:
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             raise StorageFailed(f"SQLite {sqlite3.sqlite_version} is too old; 3.38 or newer is needed")
         try:
-            if self._path.exists() and self._path.stat().st_size > 0:
-                _check_sound(self._path)
-            elif self._fresh_ok:
-                _make_file(self._path)
-            else:
+            version = _check(self._path)
+            if version == 0 and not self._fresh_ok:
                 raise StorageFailed(_MISSING.format(path=self._path))
+            _make_file(self._path)
             self.connection = _connect(self._path, self._durability, self._busy_ms)
         except OSError as exc:
-            raise StorageFailed(f"the state database {self._path} could not be opened") from exc
+            raise StorageFailed(f"the state database {self._path} could not be opened: {exc}") from exc
         except sqlite3.Error as exc:
-            raise translate(exc) from exc
+            raise translate(exc, f"the state database {self._path} could not be opened: {exc}") from exc
+        self.synchronous = self.connection.execute("PRAGMA synchronous").fetchone()[0]
 
     def close(self) -> None:
         """The last connection to go empties the WAL into the database, so readers are to be closed before."""
@@ -112,7 +112,12 @@ class Database:
 
 
 def _make_file(path: Path) -> None:
-    """An empty file that only its owner reads (SQLite gives its -wal and -shm the same mode), its name synced."""
+    """An empty file that only its owner reads (SQLite gives its -wal and -shm the same mode), its name synced.
+
+    Not opened when it is there: closing a descriptor of a database drops the locks that this process has on it.
+    """
+    if path.exists():
+        return
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -121,11 +126,14 @@ def _make_file(path: Path) -> None:
         os.close(folder)
 
 
-def _check_sound(path: Path) -> None:
-    """Raises StorageFailed unless it is whole. Looks through a read-only connection, which never changes the file.
+def _check(path: Path) -> int:
+    """The version of the schema, 0 for none. Raises StorageFailed when it is damaged or newer than this program.
 
-    A file without a WAL is opened as immutable, so that not even an empty -wal appears beside it.
+    Looks through a read-only connection, which never changes the file. One without a WAL is opened as immutable, so
+    that not even an empty -wal appears beside it.
     """
+    if not path.exists() or path.stat().st_size == 0:
+        return 0
     wal = Path(f"{path}-wal")
     alone = not wal.exists() or wal.stat().st_size == 0
     uri = path.absolute().as_uri() + "?mode=ro" + ("&immutable=1" if alone else "")
@@ -133,12 +141,18 @@ def _check_sound(path: Path) -> None:
         connection = sqlite3.connect(uri, uri=True, isolation_level=None)
         try:
             found = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
+            version: int = connection.execute("PRAGMA user_version").fetchone()[0]
         finally:
             connection.close()
     except sqlite3.DatabaseError as exc:
+        if not is_damage(exc):
+            raise
         raise StorageFailed(_RESTORE.format(path=path, detail=exc)) from exc
     if found != ["ok"]:
         raise StorageFailed(_RESTORE.format(path=path, detail="; ".join(found)))
+    if version > max(migrations()):
+        raise StorageFailed(f"the state database {path} is of version {version}, newer than this program knows")
+    return version
 
 
 def _connect(path: Path, durability: str, busy_ms: int) -> sqlite3.Connection:
@@ -155,7 +169,7 @@ def _connect(path: Path, durability: str, busy_ms: int) -> sqlite3.Connection:
             f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
         ):
             connection.execute(f"PRAGMA {pragma}")
-        _migrate(connection, path)
+        _migrate(connection)
         connection.executescript(script("flush.sql"))
     except BaseException:
         connection.close()
@@ -170,13 +184,10 @@ def migrations() -> dict[int, str]:
     return dict(sorted(found.items()))
 
 
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+def _migrate(connection: sqlite3.Connection) -> None:
     """Each step in a transaction of its own, together with the version it leads to."""
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    steps = migrations()
-    if version > max(steps):
-        raise StorageFailed(f"the state database {path} is of version {version}, newer than this program knows")
-    for number, name in steps.items():
+    for number, name in migrations().items():
         if number <= version:
             continue
         try:

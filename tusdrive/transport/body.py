@@ -60,6 +60,7 @@ class ReceiveBody(PulledBody):
         self._pending: asyncio.Task[MutableMapping[str, Any]] | None = None
         self._silence = 0.0  # seconds waited since the last byte
         self._waited = 0.0  # seconds waited in all
+        self._is_stuck = False
         self._came = len(first or b"")
         self._kept = first or b""
         self._end = End.ENDED if self._came == self._length else None
@@ -67,6 +68,16 @@ class ReceiveBody(PulledBody):
     @property
     def length(self) -> int | None:
         return self._length
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all of it was received."""
+        return self._end is End.ENDED
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether somebody gave up waiting for more of it."""
+        return self._is_stuck
 
     def close(self) -> None:
         """Give up what is still waited for. Call it when the request is over."""
@@ -109,7 +120,9 @@ class ReceiveBody(PulledBody):
             message, self._pending = self._pending.result(), None
             return message
         if self._silence >= self._idle:
+            self._is_stuck = True
             return End.SLOW
+        self._is_stuck = patience.stopped
         return End.STOPPED if patience.stopped else End.PAUSE
 
     async def _wait(self, pending: asyncio.Task[MutableMapping[str, Any]], patience: Patience) -> float:

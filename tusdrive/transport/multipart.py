@@ -79,8 +79,8 @@ class MultipartBody(PulledBody):
         _raise_for(await self._reach_payload(stop or Never()))
 
     async def finish(self, *, stop: Stop | None = None) -> None:
-        """Read what follows the file, to the end. Raises as `open` does."""
-        _raise_for(await self._walk(_At.DONE, stop or Never()))
+        """Read what follows the file, once that is drained, to the end. Raises as `open` does."""
+        _raise_for(End.CUT if self._cut else await self._walk(_At.DONE, stop or Never()))
 
     def _outlook(self) -> End | None:
         return End.ENDED if self._at is _At.DONE else None
