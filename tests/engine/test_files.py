@@ -104,6 +104,15 @@ async def test_files_whose_hash_is_found_later_share_their_bytes(rig: Rig) -> No
     assert await rig.problems() == []
 
 
+async def test_a_file_that_is_merged_in_the_same_moment_is_still_read(rig: Rig) -> None:
+    await _known(rig, BOB)
+    upload = await rig.upload(DATA)
+    opened = await rig.library.open(ANN, upload.file_id or "")
+    assert await rig.upkeep.hash_some() == 1
+    assert len(rig.files()) == 1
+    assert b"".join([piece async for piece in rig.library.read(opened, 2, 9)]) == DATA[2:9]
+
+
 async def test_a_blob_that_went_while_it_was_hashed_stays_gone(rig: Rig) -> None:
     upload = await rig.upload(DATA)
     file = await rig.library.get(ANN, upload.file_id or "")

@@ -21,5 +21,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     folder = tmp_path_factory.mktemp("guarded")
     with Guarded(folder) as guarded:
         yield guarded
+        assert guarded.is_well()
     assert sorted(path.name for path in folder.iterdir()) == ["data", "data.log"]
+    assert guarded.strange_files() == []
     guarded.assert_clean_log()

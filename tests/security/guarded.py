@@ -21,7 +21,10 @@ JSON = ("Content-Type", "application/json")
 NOBODYS = "0123456789abcdef" * 2
 """An id that nothing has."""
 
-_LOG_LINE = re.compile(r"^\d{4}-\d\d-\d\dT[\d:.]+Z ", re.M)
+_BANNER = re.compile(r"^tusdrive \d.*?^  curl [^\n]*\n", re.M | re.S)
+_LOG_LINE = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z ")
+_CAPABILITY = re.compile(r"uploadToken=([\w-]+)")
+_OURS = re.compile(r"secret|tusdrive\.db(-wal|-shm)?|lock|\.?lock.*|bytes(/\d{10}(/[0-9a-f]{32})?)?")
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,8 @@ class Guarded(Server):
     """Every request goes out under the authorization that is given with it, or under none."""
 
     def __init__(self, folder: Path, *options: str) -> None:
-        super().__init__(folder / "data", *options)
+        super().__init__(folder / "data", "--log-level", "debug", *options)
+        self.secrets: set[str] = set()
 
     def __enter__(self) -> Guarded:
         self.start()
@@ -57,7 +61,9 @@ class Guarded(Server):
         if token is not None:
             pairs = [("Authorization", f"Bearer {token}"), *pairs]
         with self.connect(timeout) as connection:
-            return connection.exchange(method, path, pairs, body)
+            answer = connection.exchange(method, path, pairs, body)
+        self.secrets |= set(_CAPABILITY.findall(answer.header("location") or "")) | {token or ""}
+        return answer
 
     def open_upload(self, token: str = "") -> Thing:
         """A REST upload of four chunks, of which the first has arrived; Ann's, unless another token is given."""
@@ -85,15 +91,22 @@ class Guarded(Server):
         return self.ask(None, "GET", "/health").status == 200
 
     def logged(self) -> str:
-        """What was logged, without the banner that is meant for a person's eyes."""
-        output = self.output()
-        first = _LOG_LINE.search(output)
-        return output[first.start() :] if first else ""
+        """What was logged, without the banner, which shows a token to the person who started the server."""
+        return _BANNER.sub("", self.output())
 
     def assert_clean_log(self) -> None:
-        """Nothing went wrong that nobody saw coming, and no secret is told."""
+        """Nothing went wrong that nobody saw coming, no secret is told, and every line is one that the server wrote."""
         log = self.logged()
         assert "Traceback" not in log, log[log.index("Traceback") - 500 :][:4000]
         assert " ERROR " not in log, log[log.index(" ERROR ") - 100 :][:2000]
         assert "eyJ" not in log
         assert "uploadToken" not in log
+        for secret in self.secrets - {""}:
+            assert secret not in log
+        for line in log.splitlines():
+            assert _LOG_LINE.match(line), line
+
+    def strange_files(self) -> list[str]:
+        """What lies in the data directory and is not of the server's own naming."""
+        names = (str(path.relative_to(self.data)) for path in self.data.rglob("*"))
+        return [name for name in names if not _OURS.fullmatch(name)]

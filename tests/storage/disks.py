@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 
-def _need_root() -> None:
+def need_root() -> None:
     if os.geteuid() != 0:
         pytest.skip("mounting a file system takes root")
 
@@ -32,7 +32,7 @@ def mounted(where: Path, *options: str) -> Iterator[Path]:
 @pytest.fixture
 def memory_disk(tmp_path: Path) -> Iterator[Path]:
     """A tmpfs of 8 MiB."""
-    _need_root()
+    need_root()
     with mounted(tmp_path / "disk", "-t", "tmpfs", "-o", "size=8m", "none") as where:
         yield where
 
@@ -40,7 +40,7 @@ def memory_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def ext4_disk(tmp_path: Path) -> Iterator[Path]:
     """A loop-mounted ext4 of 64 MiB, with nothing kept for root."""
-    _need_root()
+    need_root()
     image = tmp_path / "image"
     with open(image, "wb") as file:
         file.truncate(64 * 1024 * 1024)
@@ -55,7 +55,7 @@ def thin_disk(tmp_path: Path) -> Iterator[Path]:
 
     Writes succeed and syncs fail, as on a dying disk.
     """
-    _need_root()
+    need_root()
     with mounted(tmp_path / "below", "-t", "tmpfs", "-o", "size=24m", "none") as below:
         image = below / "image"
         with open(image, "wb") as file:

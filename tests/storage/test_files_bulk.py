@@ -16,6 +16,7 @@ from tusdrive.domain.errors import StorageFailed
 from tusdrive.ports import Source
 from tusdrive.storage import bulk
 from tusdrive.storage.files import FileChunks
+from tusdrive.storage.threads import settled
 
 MIB = 1024 * 1024
 PLACE = "2024010112/" + "a" * 32
@@ -90,8 +91,9 @@ async def test_a_join_can_be_called_off_between_turns(store: FileChunks, monkeyp
     said: list[int] = []
     before = descriptors()
     task = asyncio.create_task(store.join(JOINED, [Source(PLACE, 64 * MIB)], said.append))
-    while not said:
-        await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        while not said:  # noqa: ASYNC110 - what is tested is between two turns
+            await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -125,11 +127,11 @@ async def test_digest_of_too_few_bytes(store: FileChunks) -> None:
 async def test_hashing_leaves_the_loop_alone(store: FileChunks) -> None:
     await put(store, PLACE, bytes(48 * MIB))
     hashing = asyncio.create_task(store.digest(PLACE, 48 * MIB, ["sha256", "md5"]))
-    longest, last = 0.0, time.monotonic()
+    rounds = 0
     while not hashing.done():
         await asyncio.sleep(0.001)
-        longest, last = max(longest, time.monotonic() - last), time.monotonic()
-    assert longest < 0.1
+        rounds += 1
+    assert rounds > 20, "48 MiB take a tenth of a second or more"
 
 
 async def test_stream(store: FileChunks) -> None:
@@ -145,11 +147,10 @@ async def test_stream(store: FileChunks) -> None:
 
 async def test_stream_of_too_few_bytes(store: FileChunks) -> None:
     await put(store, PLACE, b"abc")
-    got = []
+    stream = store.stream(PLACE, 1, 5)
+    assert await anext(stream) == b"bc"
     with pytest.raises(StorageFailed):
-        async for piece in store.stream(PLACE, 1, 5):
-            got.append(piece)
-    assert got == [b"bc"]
+        await anext(stream)
     with pytest.raises(StorageFailed):
         await anext(store.stream(OTHER, 0, 1))
 
@@ -163,7 +164,7 @@ async def test_an_abandoned_stream_closes_its_file(store: FileChunks) -> None:
     del stream
     gc.collect()
     async with asyncio.timeout(5):
-        while descriptors() > before:
+        while descriptors() > before:  # noqa: ASYNC110 - the loop closes it in its own time
             await asyncio.sleep(0.01)
 
 
@@ -186,3 +187,20 @@ async def test_a_cancelled_stream_closes_its_file(store: FileChunks) -> None:
     gc.collect()
     await asyncio.sleep(0.05)
     assert descriptors() == before
+
+
+async def test_what_works_in_a_thread_is_seen_to_its_end() -> None:
+    over = []
+
+    def work() -> None:
+        time.sleep(0.1)
+        over.append(True)
+
+    task = asyncio.create_task(settled(asyncio.to_thread(work)))
+    await asyncio.sleep(0.02)
+    task.cancel()
+    await asyncio.sleep(0.02)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert over == [True]

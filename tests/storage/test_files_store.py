@@ -132,19 +132,6 @@ async def test_listing_has_places_only(store: FileChunks, tmp_path: Path) -> Non
     assert 0 <= found["2024010113/" + "c" * 32] < 10
 
 
-async def test_free_leaves_the_reserve(tmp_path: Path) -> None:
-    facts = os.statvfs(tmp_path)
-    there = facts.f_bavail * facts.f_frsize
-    half = FileChunks(tmp_path, durability="relaxed", reserve=there // 2, threads=1)
-    full = FileChunks(tmp_path, durability="relaxed", reserve=2 * there, threads=1)
-    for store in (half, full):
-        await store.open()
-    assert abs(await half.free() - there // 2) < 1 << 30
-    assert await full.free() == 0
-    for store in (half, full):
-        await store.close()
-
-
 async def test_blocks_are_set_aside_in_steps_without_changing_the_size(tmp_path: Path) -> None:
     store = FileChunks(tmp_path, durability="durable", reserve=0, threads=1, step=2 * MIB)
     await store.open()
@@ -300,11 +287,11 @@ async def test_the_loop_goes_on_while_the_disk_is_slow(durable: FileChunks, monk
 
     monkeypatch.setattr(os, "fdatasync", slow)
     write = asyncio.create_task(put(durable, PLACE, b"x"))
-    longest, last = 0.0, time.monotonic()
+    rounds = 0
     while not write.done():
         await asyncio.sleep(0.001)
-        longest, last = max(longest, time.monotonic() - last), time.monotonic()
-    assert longest < 0.2
+        rounds += 1
+    assert rounds > 50
 
 
 class Syncs:

@@ -17,6 +17,7 @@ class Client:
     def __init__(self, *pieces: bytes, end: bool = False) -> None:
         self._queue: asyncio.Queue[Message] = asyncio.Queue()
         self.received = 0
+        self.delay = 0.0  # seconds that something between client and server sits on each message
         for piece in pieces:
             self.send(piece)
         if end:
@@ -33,6 +34,8 @@ class Client:
 
     async def receive(self) -> Message:
         message = await self._queue.get()
+        if self.delay:
+            await asyncio.sleep(self.delay)
         self.received += 1
         return message
 

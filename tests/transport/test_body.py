@@ -301,6 +301,16 @@ async def test_stop_ends_a_hanging_body_and_keeps_what_came(target: Target) -> N
     assert target.data == b"0123456789", "the receive() that was waiting lost nothing"
 
 
+async def test_stop_loses_nothing_that_is_on_its_way(target: Target) -> None:
+    client, stop = Client(b"0123"), Signal()
+    client.delay = 0.1
+    body = ReceiveBody(client.receive, sized(4))
+    asyncio.get_running_loop().call_later(0.03, stop.set)
+    assert await body.drain_to(target, 0, None, stop=stop) == Drained(0, End.STOPPED)
+    assert await body.drain_to(target, 0, None, stop=never()) == Drained(4, End.ENDED)
+    assert target.data == b"0123"
+
+
 async def test_what_is_here_already_is_taken_even_when_stopped(target: Target) -> None:
     """A holder whose turn came while others wait still gets on: a small body is taken whole."""
     stop = Signal()
@@ -493,7 +503,7 @@ class Served:
 async def served(target: Target) -> AsyncIterator[Served]:
     made = Served(target)
     serving = asyncio.create_task(made.server._serve())
-    while not made.server.started:
+    while not made.server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)
     yield made
     made.server.should_exit = True

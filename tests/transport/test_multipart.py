@@ -8,6 +8,7 @@ import re
 import tempfile
 import tracemalloc
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -248,7 +249,7 @@ payloads = (st.binary(max_size=200) | text_like_a_boundary).filter(
 def test_any_payload_split_anywhere(payload: bytes, cuts: list[int], fields: bytes) -> None:
     text = fields + FILE + payload + b"\r\n" + fields + b"--B--\r\n"
     edges = sorted({0, len(text), *[cut for cut in cuts if cut < len(text)]})
-    pieces = [text[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    pieces = [text[start:end] for start, end in pairwise(edges)]
 
     async def check() -> None:
         assert await everything(form(*pieces)) == (payload, End.ENDED)

@@ -63,8 +63,7 @@ class Worker:
 
     def give_up(self, why: Exception) -> None:
         """Acknowledged bytes that no file can be made of are lost."""
-        assert self.track is not None
-        self.report.lost += self.track.kept()
+        self.report.lost += self.track.kept() if self.track is not None else 0
         self.report.note(f"{self.track}: could not be finished: {why!r}")
         self.track = None
 

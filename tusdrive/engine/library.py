@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
 
 from ..domain.account import Principal
 from ..domain.errors import NotFound, StorageFailed
-from ..domain.file import File, refuse_absent
+from ..domain.file import Blob, File, refuse_absent
 from ..ports import ChunkStore, Now, Page, StateStore, Tx
 from . import changes
 from .settle import settled
@@ -44,9 +45,28 @@ class Library:
             raise StorageFailed("the bytes of this file are missing")
         return Opened(file=file, place=blob.place)
 
-    def read(self, opened: Opened, start: int, end: int) -> AsyncIterator[bytes]:
-        """The bytes `[start, end)`, in pieces. Takes no lock: bytes that stand never change."""
-        return self._chunks.stream(opened.place, start, end)
+    async def read(self, opened: Opened, start: int, end: int) -> AsyncGenerator[bytes, None]:
+        """The bytes `[start, end)`, in pieces. Takes no lock: bytes that stand never change.
+
+        They may move once: equal bytes are stored once, as soon as that is known. Raises StorageFailed.
+        """
+        pieces = self._chunks.stream(opened.place, start, end)
+        try:
+            first = await anext(pieces)
+        except StorageFailed:
+            moved = await self._blob(opened.file.id)
+            if moved is None or moved.place == opened.place:
+                raise
+            pieces = self._chunks.stream(moved.place, start, end)
+            first = await anext(pieces)
+        async with aclosing(pieces):
+            yield first
+            async for piece in pieces:
+                yield piece
+
+    async def _blob(self, file: str) -> Blob | None:
+        found = await self._state.file(file)
+        return None if found is None else await self._state.blob(found.blob)
 
     async def list(self, who: Principal, page: Page) -> tuple[list[File], int]:
         """A page of the account's files, and how many there are."""

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from ..domain.account import Principal
-from ..domain.errors import BytesDiffer, ChunkExists, ChunkOutOfRange, NotFound, OffsetMismatch, SizeExceeded
+from ..domain.errors import Busy, BytesDiffer, ChunkExists, ChunkOutOfRange, NotFound, OffsetMismatch, SizeExceeded
 from ..domain.grants import ChunkGrant, Grant, grant_append, grant_chunk
 from ..domain.requests import Append
 from ..domain.upload import Kind, Limits, State, Upload
@@ -151,7 +151,8 @@ class Writing:
         return await self._conclude(upload)
 
     async def _put(self, upload: Upload, index: int, grant: ChunkGrant, body: Body, stop: Stop) -> Upload:
-        file = self._chunks.writer(await self._place(upload), expected=upload.length)
+        place = await self._place(upload)
+        file = self._chunks.writer(place, expected=upload.length)
         at = Progress(grant.start)
         try:
             await pump(body, file, upload.received, at, grant.end, stop=stop, tap=None, step=None, commit=None)
@@ -163,6 +164,8 @@ class Writing:
                     f"chunk {index} must have {wanted} bytes", chunkIndex=index, expected=wanted, received=got
                 )
         except BytesDiffer as exc:
+            if await self._place(upload) != place:
+                raise Busy() from exc  # the bytes moved while they were compared
             raise ChunkExists(
                 "the chunk is already there, with other bytes", chunkIndex=index, identical=False, **exc.details
             ) from exc

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from starlette.types import Scope, Send
 
 from ..engine.library import Library, Opened
-from ..protocols.download import plan
+from ..protocols.download import Plan, plan
 from .context import call_of
 
 
@@ -23,12 +25,25 @@ class Downloads:
         attachment = b"download=" in b"&" + call.query and b"&download=false" not in b"&" + call.query
         boundary = secrets.token_hex(16).encode()
         answer = plan(opened.file, scope["method"], call.headers, boundary=boundary, attachment=attachment)
-        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-        if scope["method"] != "HEAD":
-            for part in answer.parts:
-                if part.head:
-                    await send({"type": "http.response.body", "body": part.head, "more_body": True})
-                if part.start < part.end:
-                    async for piece in self._library.read(opened, part.start, part.end):
-                        await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": answer.tail if scope["method"] != "HEAD" else b""})
+        if scope["method"] == "HEAD" or not answer.parts:
+            await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+            return await send({"type": "http.response.body", "body": b""})
+        async with aclosing(self._pieces(opened, answer)) as pieces:
+            first = await anext(pieces)  # what cannot be read at all is an error, not an answer that breaks off
+            await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+            await send({"type": "http.response.body", "body": first, "more_body": True})
+            async for piece in pieces:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        return await send({"type": "http.response.body", "body": b""})
+
+    async def _pieces(self, opened: Opened, answer: Plan) -> AsyncGenerator[bytes, None]:
+        for part in answer.parts:
+            head = part.head
+            if part.start == part.end:
+                yield head
+                continue
+            async with aclosing(self._library.read(opened, part.start, part.end)) as pieces:
+                async for piece in pieces:
+                    yield head + piece if head else piece
+                    head = b""
+        yield answer.tail

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -65,7 +65,7 @@ class ChunkStore(Protocol):
     async def digest(self, place: str, size: int, algorithms: Sequence[str]) -> dict[str, str]:
         """Hex digests of the first `size` bytes, off the loop. Raises StorageFailed when there are fewer."""
 
-    def stream(self, place: str, start: int, end: int) -> AsyncIterator[bytes]:
+    def stream(self, place: str, start: int, end: int) -> AsyncGenerator[bytes, None]:
         """The bytes `[start, end)` in pieces of at most 1 MiB."""
 
     async def free(self) -> int:

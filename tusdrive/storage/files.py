@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
@@ -124,7 +124,7 @@ class FileChunks:
         with self._errors:
             return await bulk.digest(self._bulk, path, size, algorithms)
 
-    def stream(self, place: str, start: int, end: int) -> AsyncIterator[bytes]:
+    def stream(self, place: str, start: int, end: int) -> AsyncGenerator[bytes, None]:
         path, _ = self._locate(place)
         return self._stream(path, start, end)
 

@@ -185,5 +185,6 @@ class SqliteState:
             "durability": self._durability,
             "synchronous": {1: "normal", 2: "full"}.get(self._database.synchronous),
             "queue": self._writer.waiting,
+            "commits": self._writer.commits,
             "writable": not self._writer.is_broken,
         }

@@ -53,7 +53,6 @@ class ReceiveBody(PulledBody):
     ) -> None:
         super().__init__(idle)
         self._length = content_length(headers)
-        self._expects = b"expect" in headers
         self._receive = receive
         self._is_here = _readiness(receive)
         self._min_rate = min_rate
@@ -87,9 +86,9 @@ class ReceiveBody(PulledBody):
     async def whole(self, cap: int) -> bytes | None:
         """The whole body if it has come already and has at most `cap` bytes; it stays to be drained or read.
 
-        Never waits. Nothing is asked of a client that waits for leave to send (`Expect: 100-continue`).
+        Never waits, and so asks nothing of a client that waits for leave to send (`Expect: 100-continue`).
         """
-        while self._end is None and not self._expects and self._came <= cap and self._is_here():
+        while self._end is None and self._came <= cap and self._is_here():
             piece = self._account(await self._receive())
             if not isinstance(piece, End):
                 self._kept = b"".join((self._kept, piece))
