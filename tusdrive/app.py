@@ -20,7 +20,7 @@ from .http.drive import DriveUploads
 from .http.files import DriveFiles
 from .http.front import Front
 from .http.ops import Ops
-from .http.replies import error_response
+from .http.replies import Careful, error_response
 from .http.resumable import Resumable, ResumableRoute
 from .services import Services
 from .settings import Settings
@@ -88,4 +88,4 @@ async def _http_exception(request: Request, exc: Exception) -> Response:
         error = MethodNotAllowed(allow=sorted((exc.headers or {}).get("Allow", "").split(", ")))
     else:
         error = NotFound() if exc.status_code == 404 else Invalid(str(exc.detail))
-    return error_response(error, call_of(request.scope), context.options.snake)
+    return Careful(error_response(error, call_of(request.scope), context.options.snake))

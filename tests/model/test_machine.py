@@ -130,6 +130,7 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.model = Model()
         self.touched: Item | None = None
+        self.joined: set[str] = set()
 
     @initialize(
         plain=st.lists(st.tuples(SIZES, SEEDS, ANY, ANY, ANY), min_size=2, max_size=4),
@@ -550,6 +551,14 @@ class Machine(RuleBasedStateMachine):
             self.server.restart()
 
     # ------------------------------------------------------------------------------------------ looking
+
+    @invariant()
+    def finals_whose_parts_are_whole_are_joined(self) -> None:
+        """In the background, and soon."""
+        for item in self.model.items:
+            if item.kind == "final" and item.state == "completed" and item.id not in self.joined:
+                eventually(lambda item=item: self.tus(item, "HEAD").header("upload-offset"))
+                self.joined.add(item.id)
 
     @invariant()
     def the_upload_that_was_asked_about_is_as_the_model_has_it(self) -> None:

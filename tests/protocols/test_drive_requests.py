@@ -109,6 +109,7 @@ def test_create_of_something_huge(size: int) -> None:
 NO_JSON = [
     b"", b" ", b"{", b"[]", b"null", b"5", b'"x"', b"\xff", b"{'fileName': 1}", b'{"fileSize": NaN, "fileName": "a"}',
     b'{"fileSize": Infinity, "fileName": "a"}', b'{"fileSize": 1' + b"0" * 5000 + b', "fileName": "a"}',
+    b'{"fileName": "\xff", "fileSize": 1}', b"[" * 100_000,
     b'{"a":' * 100_000, b'{"fileName": "a", "fileSize": 1} x', b"\xef\xbb\xbf{}", b'{"fileName": "a", "fileSize": 01}',
 ]  # fmt: skip
 

@@ -178,7 +178,7 @@ def test_two_writers_at_one_offset(server: Server) -> None:
         if 204 in statuses:
             winners += 1
             assert (offset, letters) == (size, b"AB"[statuses.index(204) :][:1])
-    assert winners >= ROUNDS * 0.5, "taking over must not keep both from getting anywhere"
+    assert winners >= ROUNDS * 0.7, "taking over must not keep both from getting anywhere"
 
 
 def test_two_writers_who_are_both_half_way(server: Server) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..domain.errors import HeaderTooLarge, OriginNotAllowed, ShuttingDown, TusdriveError
+from ..domain.errors import HeaderTooLarge, Invalid, OriginNotAllowed, ShuttingDown, TusdriveError
+from ..transport.body import content_length
 from .context import Call, Context
 from .replies import Careful, error_response, send_reply
 
@@ -80,6 +81,12 @@ class Front:
         if self._context.is_stopping:
             return ShuttingDown()
         raw = call.scope["headers"]
+        try:
+            content_length(call.headers)
+        except Invalid as exc:
+            return exc
+        if call.scope["http_version"] == "1.1" and sum(name == b"host" for name, _ in raw) != 1:
+            return Invalid("exactly one Host header is needed")  # RFC 9112 section 3.2
         if sum(len(name) + len(value) + 4 for name, value in raw) > self._max_header:
             return HeaderTooLarge(limit=self._max_header)
         origin = call.headers.get(b"origin")

@@ -67,11 +67,12 @@ async def _linger(receive: Receive) -> None:
         return
 
 
-class Careful:
-    """A Starlette response that refuses a request with an unread body the careful way, as send_reply does."""
+class Careful(Response):
+    """Another response, sent so that it refuses a request with an unread body the careful way, as send_reply does."""
 
     def __init__(self, response: Response) -> None:
         self._response = response
+        self.status_code = response.status_code
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = self._response
