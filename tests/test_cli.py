@@ -41,12 +41,17 @@ def tusdrive(*args: str, cwd: Path = ROOT, **env: str) -> subprocess.CompletedPr
         command, cwd=cwd, env=environment(**env), capture_output=True, text=True, timeout=60, check=False)
 
 
+def write_secret(path: Path, text: str) -> None:
+    path.touch(mode=0o600)
+    path.write_text(text)
+
+
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """A data directory that has a secret already."""
     folder = tmp_path / "data"
     folder.mkdir()
-    (folder / "secret").write_text(SECRET + "\n")
+    write_secret(folder / "secret", SECRET + "\n")
     return folder
 
 
@@ -181,10 +186,10 @@ def test_token_does_not_make_a_secret(tmp_path: Path) -> None:
 
 
 def test_token_with_a_weak_secret(data: Path) -> None:
-    (data / "secret").write_text("changeme")
+    write_secret(data / "secret", "changeme")
     done = tusdrive("token", "--data", str(data))
     assert done.returncode == 2
-    assert "the signing secret must have at least 32 bytes" in done.stderr
+    assert "must have at least 32 bytes" in done.stderr
 
 
 # ---- serve
@@ -427,10 +432,10 @@ def test_tls_that_cannot_be_used(tmp_path: Path) -> None:
 
 
 def test_secret_that_is_too_short(tmp_path: Path) -> None:
-    (tmp_path / "weak").write_text("changeme")
+    write_secret(tmp_path / "weak", "changeme")
     done = tusdrive("serve", "--port", "0", "--jwt-secret-file", "weak", cwd=tmp_path)
     assert done.returncode == 1
-    assert "the signing secret must have at least 32 bytes" in done.stderr
+    assert "must have at least 32 bytes" in done.stderr
     assert "Traceback" not in done.stderr
 
 

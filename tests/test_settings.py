@@ -127,7 +127,7 @@ def test_defaults() -> None:
         "durability": "durable",
         "reserve": 67108864,
         "sync_every": 8388608,
-        "write_threads": 8,
+        "write_threads": 16,
         "hash": "auto",
         "default_pool": None,
         "max_size": None,

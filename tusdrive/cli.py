@@ -22,9 +22,10 @@ from .app import create_app
 from .domain.account import ADMIN
 from .domain.errors import TusdriveError
 from .domain.upload import SECOND
-from .http.tokens import Tokens, load_secret
+from .http.tokens import Tokens
 from .server import CannotListen, bind, run
 from .settings import CONFIG, OPTIONS, PREFIX, Loaded, Option, SettingError, Settings, flag, load
+from .storage.datadir import signing_secret
 from .units import read_duration, show_duration
 
 ADMIN_LIFE = 7 * 86400.0
@@ -139,8 +140,8 @@ def token(loaded: Loaded, account: str, roles: tuple[str, ...], lifetime: str) -
         click.echo(_mint(loaded.settings, account, roles, read_duration(lifetime)))
     except ValueError as exc:
         raise Wrong(f"no such token: {exc}") from exc
-    except OSError as exc:
-        raise Wrong(f"{file}: {exc.strerror}") from exc
+    except TusdriveError as exc:
+        raise Wrong(exc.message) from exc
 
 
 @main.command(cls=Command)
@@ -189,7 +190,8 @@ def _report(work: Coroutine[Any, Any, Report]) -> None:
 
 
 def _mint(settings: Settings, account: str, roles: Collection[str], lifetime: float) -> str:
-    tokens = Tokens(load_secret(settings.secret_file), audience=settings.jwt_audience, issuer=settings.jwt_issuer)
+    secret = signing_secret(settings.secret_file)
+    tokens = Tokens(secret, audience=settings.jwt_audience, issuer=settings.jwt_issuer)
     return tokens.mint(account, roles, lifetime, time.time_ns() * SECOND // 1_000_000_000)
 
 

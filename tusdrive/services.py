@@ -22,12 +22,12 @@ from .engine.verify import Verification
 from .engine.writing import Writing
 from .http.context import Context, Options
 from .http.jwks import key_source
-from .http.tokens import Tokens, load_secret
+from .http.tokens import Tokens
 from .protocols.algorithms import ALGORITHMS
 from .protocols.dialect import Offer
 from .protocols.tus import Tus
 from .settings import Settings, limits
-from .storage.datadir import Claim, claim
+from .storage.datadir import Claim, claim, signing_secret
 from .storage.files import FileChunks
 from .storage.locks import ProcessLocks
 from .storage.sqlite import SqliteState
@@ -152,7 +152,7 @@ class Services:
         if settings.auth == "none":
             return None
         try:
-            secret = await asyncio.to_thread(load_secret, settings.secret_file)
+            secret = await asyncio.to_thread(signing_secret, settings.secret_file)
             tokens = Tokens(
                 secret, jwks=key_source(settings.jwks) if settings.jwks else None, audience=settings.jwt_audience,
                 issuer=settings.jwt_issuer, leeway=settings.jwt_leeway,

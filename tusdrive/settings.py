@@ -96,7 +96,7 @@ class Settings:
     reserve: int = _storage(
         64 * MIB, units.size(), "disk space that uploads must leave free, at most a tenth of the disk")
     sync_every: int = _storage(8 * MIB, units.size(64 * KIB), "bytes of one request between two commits")
-    write_threads: int = _storage(8, units.number(1, 64), "writes that may wait for the disk at a time")
+    write_threads: int = _storage(16, units.number(1, 64), "writes that may wait for the disk at a time")
     hash: Literal["auto", "eager", "off"] = _storage(
         "auto", units.choice("auto", "eager", "off"),
         "SHA-256 of files that declared no hash: computed some time after completion (auto), soon after (eager), "

@@ -301,7 +301,7 @@ def checksum(data: bytes, name: str = "sha1") -> Checksum:
 async def until(what: Callable[[], Awaitable[bool]], within: float = 5.0) -> None:
     """Let others run until something is true."""
     async with asyncio.timeout(within):
-        while not await what():  # noqa: ASYNC110 (what is waited for is state, which rings no bell)
+        while not await what():
             await asyncio.sleep(0.001)
 
 

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from tusdrive.domain.account import Principal
 from tusdrive.domain.errors import Unauthenticated
 from tusdrive.http.jwks import BadKeys, FileKeys, KeySet, UrlKeys, fetch, key_source, parse_keys
-from tusdrive.http.tokens import REMEMBERED, Tokens, bearer, load_secret
+from tusdrive.http.tokens import REMEMBERED, Tokens, bearer
 
 SECRET = b"0123456789abcdef0123456789abcdef"
 NOW_S = 1_800_000_000
@@ -443,35 +443,6 @@ def test_capability_is_no_token_and_token_no_capability() -> None:
     tokens = Tokens(SECRET)
     refused(tokens.grant_upload("a" * 32), tokens)
     assert not tokens.check_upload("a" * 32, tokens.mint("ann", [], 60, NOW))
-
-
-# ---- the secret
-
-
-def test_secret_is_made_once(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "secret"
-    first = load_secret(path)
-    assert len(first) == 64
-    assert load_secret(path) == first
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert [each.name for each in path.parent.iterdir()] == ["secret"]
-
-
-def test_secret_made_by_many_at_once(tmp_path: Path) -> None:
-    found: list[bytes] = []
-    threads = [threading.Thread(target=lambda: found.append(load_secret(tmp_path / "secret"))) for _ in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(found) == 16
-    assert len(set(found)) == 1
-
-
-def test_secret_too_short(tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text("changeme\n")
-    with pytest.raises(ValueError, match="at least 32 bytes"):
-        load_secret(tmp_path / "secret")
 
 
 # ---- JWK Sets

@@ -6,7 +6,24 @@ import time
 
 import pytest
 import tus
-from asking import BODY, NOWHERE, Header, Row, V, api, b64, content, id_of, length, make, offset, places, stands, timed, told
+from asking import (
+    BODY,
+    NOWHERE,
+    Header,
+    Row,
+    V,
+    api,
+    b64,
+    content,
+    id_of,
+    length,
+    make,
+    offset,
+    places,
+    stands,
+    timed,
+    told,
+)
 from harness import KIB, MIB, Pattern, Response, Server, eventually
 
 PARTIAL: Header = ("Upload-Concat", "partial")

@@ -36,8 +36,9 @@ from hypothesis.stateful import (
 from reference import ENDED, OK, STATUS, Item, Model, Said, sha256
 
 from tusdrive import services
-from tusdrive.http.tokens import Tokens, load_secret
+from tusdrive.http.tokens import Tokens
 from tusdrive.settings import Settings
+from tusdrive.storage.datadir import signing_secret
 
 RUNS, STEPS = (200, 60) if FULL else (25, 50)
 PHASES = [Phase.generate]  # shrinking a failure would repeat its run hundreds of times, a second or more each
@@ -74,7 +75,7 @@ class World:
         """A fresh account and a token for it."""
         self.users += 1
         account = f"user-{self.users}"
-        tokens = Tokens(load_secret(self.server.data / "secret"))
+        tokens = Tokens(signing_secret(self.server.data / "secret"))
         return account, tokens.mint(account, [], 9 * 365 * 86_400, time.time_ns() // 1000 + self.ahead)
 
     def stop_and_check(self) -> None:

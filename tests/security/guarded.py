@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from harness import Headers, Response, Server
 
-from tusdrive.http.tokens import Tokens, load_secret
+from tusdrive.http.tokens import Tokens
+from tusdrive.storage.datadir import signing_secret
 
 DATA = b"0123456789" * 400  # four chunks of 1024 bytes, less 96
 VERSION = ("Tus-Resumable", "1.0.0")
@@ -45,7 +46,7 @@ class Guarded(Server):
 
     def __enter__(self) -> Guarded:
         self.start()
-        secret = load_secret(self.data / "secret")
+        secret = signing_secret(self.data / "secret")
         now = time.time_ns() // 1000
         tokens = Tokens(secret)
         self.ann = tokens.mint("ann", [], 86400, now)

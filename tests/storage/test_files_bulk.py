@@ -92,7 +92,7 @@ async def test_a_join_can_be_called_off_between_turns(store: FileChunks, monkeyp
     before = descriptors()
     task = asyncio.create_task(store.join(JOINED, [Source(PLACE, 64 * MIB)], said.append))
     async with asyncio.timeout(5):
-        while not said:  # noqa: ASYNC110 - what is tested is between two turns
+        while not said:
             await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -164,7 +164,7 @@ async def test_an_abandoned_stream_closes_its_file(store: FileChunks) -> None:
     del stream
     gc.collect()
     async with asyncio.timeout(5):
-        while descriptors() > before:  # noqa: ASYNC110 - the loop closes it in its own time
+        while descriptors() > before:
             await asyncio.sleep(0.01)
 
 

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -345,3 +346,9 @@ def test_a_secret_is_not_read_through_a_link(tmp_path: Path) -> None:
     (tmp_path / "secret").symlink_to(tmp_path / "real")
     with pytest.raises(StorageFailed, match="cannot be used"):
         signing_secret(tmp_path / "secret")
+
+
+def test_a_secret_that_many_make_at_once_is_one(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(lambda _: signing_secret(tmp_path / "secret"), range(16)))
+    assert len(set(found)) == 1

@@ -503,7 +503,7 @@ class Served:
 async def served(target: Target) -> AsyncIterator[Served]:
     made = Served(target)
     serving = asyncio.create_task(made.server._serve())
-    while not made.server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+    while not made.server.started:
         await asyncio.sleep(0.01)
     yield made
     made.server.should_exit = True

@@ -11,13 +11,10 @@ import base64
 import binascii
 import hmac
 import json
-import os
 import re
-import secrets
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from jwt import PyJWS
@@ -182,39 +179,6 @@ def bearer(authorization: Sequence[bytes]) -> str | None:
     if len(authorization) > 1 or match is None or len(match[1]) > MAX_TOKEN:
         raise Unauthenticated()
     return match[1].decode("ascii")
-
-
-def load_secret(path: Path) -> bytes:
-    """The signing secret in a file, made (mode 0600) if there is none. Surrounding white space does not count.
-
-    Raises OSError, or ValueError when it is too short.
-    """
-    try:
-        found = path.read_bytes().strip()
-    except FileNotFoundError:
-        found = _make_secret(path)
-    if len(found) < MIN_SECRET:
-        raise ValueError(f"{path}: the signing secret must have at least {MIN_SECRET} bytes")
-    return found
-
-
-def _make_secret(path: Path) -> bytes:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = secrets.token_urlsafe(48).encode()
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with open(handle, "wb") as file:
-            file.write(fresh + b"\n")
-            file.flush()
-            os.fsync(handle)
-        # Whole or not at all, and whoever else makes one at the same time does not lose theirs.
-        os.link(draft, path)
-    except FileExistsError:
-        return path.read_bytes().strip()
-    finally:
-        draft.unlink()
-    return fresh
 
 
 def _parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
