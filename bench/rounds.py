@@ -16,6 +16,13 @@ from .table import Figures
 from .tools import Tools
 
 
+DISTURBANCE = "others_share"
+"""The figure that says how much of the machine other programs used during a run, in percent."""
+
+DISTURBED = 10.0
+TRIES = 3
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
     """One call of the bench: who is measured, how often and how long, and on what disk."""
@@ -32,12 +39,23 @@ class Bench:
         for round in range(self.rounds):
             first = round % len(self.peers)
             for peer in [*self.peers[first:], *self.peers[:first]]:
-                with self.disk.folder() as data:
-                    before = machine.wait_for_quiet()
-                    figures = measure(peer, data)
-                found[peer.name].append({**figures, "busy_before": before})
+                figures = self._undisturbed(peer, measure)
+                found[peer.name].append(figures)
                 say(f"round {round + 1}/{self.rounds} {peer.name}: {_brief(figures)}")
         return found
+
+    def _undisturbed(self, peer: Peer, measure: Callable[[Peer, Path], Figures]) -> Figures:
+        """Measure, and again when other programs got in the way; the run they disturbed least, whatever it found."""
+        runs: list[Figures] = []
+        while len(runs) < TRIES:
+            with self.disk.folder() as data:
+                machine.wait_for_quiet()
+                runs.append(measure(peer, data))
+            if runs[-1].get(DISTURBANCE, 0.0) <= DISTURBED:
+                break
+            say(f"{peer.name}: other programs used {runs[-1][DISTURBANCE]:.0f} % of the machine")
+        best = min(runs, key=lambda figures: figures.get(DISTURBANCE, 0.0))
+        return {**best, "repeated": len(runs) - 1}
 
     @contextmanager
     def running(self, peer: Peer, data: Path) -> Iterator[Running]:

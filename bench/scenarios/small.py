@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from .. import load as client
-from ..machine import Cpu
+from ..machine import Cpu, kernel_seconds
 from ..peers import Peer
 from ..peers.process import PeerFailed, Running
-from ..rounds import Bench, say
+from ..rounds import DISTURBANCE, Bench, say
 from ..table import Claim, Column, Figures, Report
 
 PEERS = ("tusdrive-relaxed", "tusdrive-durable", "tus-node", "bare-uvicorn", "responder")
@@ -22,6 +22,8 @@ COLUMNS = (
     Column(key="server_us", heading="server CPU, µs/upload"),
     Column(key="client_us", heading="client CPU, µs/upload", digits=1),
     Column(key="client_share", heading="client, % of a core"),
+    Column(key="kernel_us", heading="kernel threads, µs/upload"),
+    Column(key=DISTURBANCE, heading="other programs, % of machine"),
     Column(key="peak_mib", heading="server peak, MiB"),
     Column(key="errors", heading="errors"),
 )
@@ -67,11 +69,12 @@ def _measure(bench: Bench, peer: Peer, data: Path, failures: list[str]) -> Figur
 
 
 def _loaded(bench: Bench, server: Running, load: client.Load) -> tuple[client.Result, Figures]:
-    cpu, machine_cpu = server.cpu_seconds(), Cpu.read()
+    cpu, kernel, machine = server.cpu_seconds(), kernel_seconds(), Cpu.read()
     result = client.run(bench.tools, server.endpoint, load)
-    cpu, machine_cpu = server.cpu_seconds() - cpu, Cpu.read().since(machine_cpu)
+    cpu, kernel, machine = server.cpu_seconds() - cpu, kernel_seconds() - kernel, Cpu.read().since(machine)
     found = result.figures
-    others = max(0.0, machine_cpu.busy - cpu - found["total_cpu_s"])
+    others = max(0.0, machine.busy - cpu - kernel - found["total_cpu_s"])
+    capacity = machine.busy + machine.idle + machine.stolen
     return result, {
         "uploads_per_s": found["uploads_per_s"],
         "p50_ms": found["upload_us"]["p50"] / 1000,
@@ -84,8 +87,9 @@ def _loaded(bench: Bench, server: Running, load: client.Load) -> tuple[client.Re
         "peak_mib": server.peak_mib(),
         "uploads": found["total"],
         "errors": sum(found["errors"].values()) + found["unfinished"],
-        "others_share": others / (machine_cpu.busy + machine_cpu.idle + machine_cpu.stolen) * 100,
-        "stolen_share": machine_cpu.stolen / (machine_cpu.busy + machine_cpu.idle + machine_cpu.stolen) * 100,
+        "kernel_us": kernel / max(found["total"], 1) * 1e6,
+        DISTURBANCE: others / capacity * 100,
+        "stolen_share": machine.stolen / capacity * 100,
     }
 
 
@@ -93,11 +97,12 @@ def _notes(rounds: dict[str, list[Figures]]) -> list[str]:
     everything = [figures for peer in rounds.values() for figures in peer]
     checked = sum(int(figures.get("checked", 0)) for figures in everything)
     wrong = sum(int(figures.get("wrong", 0)) for figures in everything)
-    others = max((figures.get("others_share", 0.0) for figures in everything), default=0.0)
+    repeated = sum(int(figures.get("repeated", 0)) for figures in everything)
+    others = max((figures.get(DISTURBANCE, 0.0) for figures in everything), default=0.0)
     stolen = max((figures.get("stolen_share", 0.0) for figures in everything), default=0.0)
     return [
         f"{checked} uploads read back after a restart of their server and compared byte for byte; {wrong} differed",
         "server CPU includes its warm-up; client and server share the machine's cores",
-        f"CPU used by neither server nor client (kernel threads, other programs): at most {others:.0f} % of the machine"
-        f" in any run; taken by the hypervisor: at most {stolen:.0f} %",
+        f"{repeated} runs were repeated because other programs ran beside them; in those that count these used at most"
+        f" {others:.0f} % of the machine, and the hypervisor took at most {stolen:.0f} %",
     ]

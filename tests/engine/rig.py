@@ -153,7 +153,7 @@ class Watched:
         self.before: Callable[[int], Awaitable[None]] = _nothing
         self.after: Callable[[int], Awaitable[None]] = _nothing
 
-    async def apply(self, change: Callable[[Any], Any]) -> Any:
+    async def apply(self, change: Callable[[Any], Any], *, frees: bool = False) -> Any:
         if self.detached:
             return await asyncio.shield(asyncio.ensure_future(self._apply(change)))
         return await self._apply(change)

@@ -178,6 +178,7 @@ def outbox(data: Path) -> list[tuple[str, dict[str, Any]]]:
 def end(server: Server) -> None:
     """Stop a server: it must end by itself, have seen no error of its own, and leave rows and files that agree."""
     assert server.stop() == 0, server.output()[-4000:]
+    assert not (server.data / "tusdrive.db-wal").exists(), "the database was not closed"
     assert "Traceback" not in server.output(), server.output()[-8000:]
     check = [*server.program, "check", "--data", str(server.data)]
     done = subprocess.run(check, capture_output=True, text=True, env=server.env, timeout=60)

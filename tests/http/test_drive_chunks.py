@@ -143,6 +143,16 @@ def test_the_exact_length(server: Server, how: str, index: int, size: int, statu
     assert put(server, id, index, right).status == 200, "a refused chunk is in nobody's way"
 
 
+@pytest.mark.parametrize(("size", "status"), [(1023, 400), (1025, 413), (10**9, 413)])
+def test_a_wrong_length_is_refused_before_the_body_is_read(server: Server, size: int, status: int) -> None:
+    id = task(server, DATA)
+    headers = (("Content-Type", "application/octet-stream"), ("Content-Length", size), ("Expect", "100-continue"))
+    with server.connect(5) as connection:
+        connection.start("POST", f"/api/files/upload/chunk/{id}/0", headers)
+        answer = connection.response("POST")
+    assert (answer.status, answer.interim) == (status, ())
+
+
 @pytest.mark.parametrize("index", ["5", "-1", "99999999999999999999", "a", "1.0", "+1", "%31x", "0x0", " 1"])
 def test_chunks_that_there_are_not(server: Server, index: str) -> None:
     id = task(server, DATA)

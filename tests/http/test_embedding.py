@@ -98,6 +98,8 @@ def stop(host: Host, within: float = 8) -> None:
         assert host.stop(within) in (0, -signal.SIGTERM)
     except subprocess.TimeoutExpired:
         pytest.fail(f"it does not end:\n{host.output()[-2000:]}")
+    if "hosted" in host.log.with_name("host.py").read_text():
+        assert not (host.data / "tusdrive.db-wal").exists(), "the database was not closed"
     for word in ("Traceback", "Error", "never awaited", "was destroyed"):
         assert word not in host.output(), host.output()[-4000:]
     check = [sys.executable, "-m", "tusdrive", "check", "--data", str(host.data)]

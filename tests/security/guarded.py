@@ -25,7 +25,7 @@ NOBODYS = "0123456789abcdef" * 2
 _BANNER = re.compile(r"^tusdrive \d.*?^  curl [^\n]*\n", re.M | re.S)
 _LOG_LINE = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z ")
 _CAPABILITY = re.compile(r"uploadToken=([\w-]+)")
-_OURS = re.compile(r"secret|tusdrive\.db(-wal|-shm)?|lock|\.?lock.*|bytes(/\d{10}(/[0-9a-f]{32})?)?")
+_OURS = re.compile(r"secret|ballast|tusdrive\.db(-wal|-shm)?|lock|\.?lock.*|bytes(/\d{10}(/[0-9a-f]{32})?)?")
 
 
 @dataclass(frozen=True)

@@ -53,11 +53,11 @@ FRAMINGS: dict[str, tuple[bytes, bytes]] = {
 
 
 @pytest.mark.parametrize("sort", FRAMINGS)
-@pytest.mark.parametrize("path", ["/files", "/api/files/upload/create", "/health"])
-def test_a_request_that_can_be_read_in_two_ways_is_refused(guarded: Guarded, sort: str, path: str) -> None:
+@pytest.mark.parametrize("target", ["POST /files", "POST /api/files/upload/create", "POST /health", "GET /alive"])
+def test_a_request_that_can_be_read_in_two_ways_is_refused(guarded: Guarded, sort: str, target: str) -> None:
     upload = guarded.open_upload()
     headers, body = FRAMINGS[sort]
-    start = f"POST {path} HTTP/1.1\r\nHost: x\r\nTus-Resumable: 1.0.0\r\nUpload-Length: 5\r\n".encode()
+    start = f"{target} HTTP/1.1\r\nHost: x\r\nTus-Resumable: 1.0.0\r\nUpload-Length: 5\r\n".encode()
     start += f"Authorization: Bearer {guarded.ann}\r\nContent-Type: application/offset+octet-stream\r\n".encode()
     said = raw(guarded.host, guarded.port, start + headers + b"\r\n" + body + _smuggled(guarded, upload.id), 1.0)
     statuses = [line.split()[1] for line in said.splitlines() if line.startswith(b"HTTP/1.1 ")]

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection
 
-EACH = 25 if FULL else 8
+EACH = 40 if FULL else 8
 """Cases per operation and mode; there are some thirty operations, and two modes."""
 
 schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
@@ -58,8 +58,8 @@ def test_the_server_answers_as_its_document_says(guarded: Guarded, document: Any
     if failures:
         raise ExceptionGroup(f"{len(failures)} operations answer otherwise than the document says", failures)
     assert sum(counts.values()) >= (500 if FULL else 150)
-    assert [status for status in counts if status >= 500] == []
-    assert {400, 404, 200} <= set(counts)
+    assert {status for status in counts if status >= 500} <= {507}
+    assert {404, 200 if mode is GenerationMode.POSITIVE else 400} <= set(counts)
 
 
 def _exercise(guarded: Guarded, operation: Any, mode: GenerationMode, counts: Counter[int]) -> None:
@@ -70,8 +70,9 @@ def _exercise(guarded: Guarded, operation: Any, mode: GenerationMode, counts: Co
     @given(case=operation.as_strategy(generation_mode=mode))
     def run(case: schemathesis.Case) -> None:
         _aim(guarded, case)
-        # An empty parameter is none, which no schema says of every parameter.
-        lenient = [negative_data_rejection] if "" in case.query.values() else []
+        # An empty parameter is none, and of one that comes several times the last counts; a schema says neither.
+        lax = any(value == "" or isinstance(value, list | dict) for value in case.query.values())
+        lenient = [negative_data_rejection] if lax else []
         headers = {"Authorization": f"Bearer {guarded.ann}"}
         answer = case.call_and_validate(headers=headers, excluded_checks=lenient)
         counts[answer.status_code] += 1

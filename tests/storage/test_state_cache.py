@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import Clock, opened, upload
+from states import Clock, opened, upload
 
 from tusdrive.domain.ranges import Ranges
 from tusdrive.domain.upload import Upload

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from conftest import NOON, Clock, blob, file, save, upload
+from states import NOON, Clock, blob, file, save, upload
 
 from tusdrive.domain.account import Account, Space
 from tusdrive.domain.checksum import FileHash

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import NOON, Clock, opened, save, upload
 from disks import memory_disk, thin_disk
+from states import NOON, Clock, opened, save, upload
 
 from tusdrive.domain.errors import StorageFailed, StorageFull
 from tusdrive.domain.events import Event
@@ -79,14 +79,13 @@ def kill_in_the_middle(path: Path, durability: str, round: int) -> list[str]:
     assert child.stdout is not None
     try:
         assert child.stdout.readline() == b"ready\n"
-        for _ in range(random.randrange(50, 1500)):
-            child.stdout.readline()
+        said = b"".join(child.stdout.readline() for _ in range(random.randrange(50, 1500)))
     finally:
         child.send_signal(signal.SIGKILL)
         rest = child.stdout.read()
         child.stdout.close()
         child.wait()
-    return [line.decode() for line in rest.split(b"\n")[:-1]]
+    return [line.decode() for line in (said + rest).split(b"\n")[:-1]]
 
 
 @pytest.mark.parametrize("durability", ["durable", "relaxed"])
@@ -102,8 +101,7 @@ async def test_a_killed_process_keeps_all_it_acknowledged(path: Path, clock: Clo
             told = await state.events("ann", 0, 10**6)
             assert [e.seq for e in told] == list(range(1, total + 1))
             assert set(acknowledged) <= {e.data["id"] for e in told}
-            drift = await state.recount()
-            assert set(drift) == {""}  # the child keeps no ledger of space
+            assert await state.recount() == {}
 
 
 # ------------------------------------------------------------------------------------ full and failing disks
@@ -112,9 +110,9 @@ async def test_a_killed_process_keeps_all_it_acknowledged(path: Path, clock: Clo
 def fill(folder: Path, leave: int) -> Path:
     """Take all the room there is but `leave` bytes."""
     facts = os.statvfs(folder)
-    ballast = folder / "ballast"
-    ballast.write_bytes(bytes(max(0, facts.f_bavail * facts.f_frsize - leave)))
-    return ballast
+    filler = folder / "filler"
+    filler.write_bytes(bytes(max(0, facts.f_bavail * facts.f_frsize - leave)))
+    return filler
 
 
 async def write_until_full(state: SqliteState) -> int:
@@ -137,7 +135,7 @@ async def test_a_full_disk(memory_disk: Path, clock: Clock, durability: str) -> 
     path = memory_disk / "state.db"
     async with opened(path, clock, durability=durability) as state:
         await save(state, upload("first"))
-        ballast = fill(memory_disk, 600_000)
+        filler = fill(memory_disk, 2_000_000)
         done = await write_until_full(state)
         assert done > 10
         for _ in range(3):
@@ -147,7 +145,7 @@ async def test_a_full_disk(memory_disk: Path, clock: Clock, durability: str) -> 
         assert await state.upload("first") == upload("first")
         assert (await state.list_uploads("ann", None, Page(limit=1)))[1] == done + 1
         assert state.facts()["writable"] is True
-        ballast.unlink()
+        filler.unlink()
         await state.apply(lambda tx: tell(tx, done))
     async with opened(path, clock) as state:
         assert [e.seq for e in await state.events("ann", 0, 10**6)] == list(range(1, done + 2))
@@ -155,10 +153,10 @@ async def test_a_full_disk(memory_disk: Path, clock: Clock, durability: str) -> 
 
 
 async def test_no_new_database_on_a_full_disk(memory_disk: Path, clock: Clock) -> None:
-    ballast = fill(memory_disk, 0)
+    filler = fill(memory_disk, 0)
     with pytest.raises((StorageFull, StorageFailed)):
         await SqliteState(memory_disk / "state.db", durability="durable", now=clock).open()
-    ballast.unlink()
+    filler.unlink()
     async with opened(memory_disk / "state.db", clock) as state:
         await save(state, upload("u1"))
 
@@ -189,7 +187,8 @@ async def test_after_an_io_error_it_must_be_opened_again(path: Path, clock: Cloc
     await state.open()
     await save(state, upload("u0"))
     try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
+        limit = Path(f"{path}-wal").stat().st_size + 1_000_000
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
         answers = [await _answer(state.apply(lambda tx, n=n: tell(tx, n))) for n in range(1, 200)]
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

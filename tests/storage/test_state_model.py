@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from conftest import NOON, Clock, blob, file, opened, upload
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from states import NOON, Clock, blob, file, opened, upload
 
 from tusdrive.domain.account import Account
 from tusdrive.domain.checksum import FileHash

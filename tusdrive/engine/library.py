@@ -80,12 +80,12 @@ class Library:
     async def delete(self, who: Principal, id: str) -> None:
         """Delete a file; its bytes go when no other file shares them. Raises NotFound, Gone."""
         await self.get(who, id)
-        for place in await settled(self._state.apply(partial(_delete, id=id))):
+        for place in await settled(self._state.apply(partial(_delete, id=id), frees=True)):
             await self._chunks.remove(place)
 
     async def expire(self, id: str) -> bool:
         """Delete a file whose time is up; whether it was."""
-        garbage = await settled(self._state.apply(partial(_expire, id=id)))
+        garbage = await settled(self._state.apply(partial(_expire, id=id), frees=True))
         for place in garbage or ():
             await self._chunks.remove(place)
         return garbage is not None

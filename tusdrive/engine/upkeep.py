@@ -104,7 +104,7 @@ class Upkeep:
         ended = await self._state.stale_ended(now - KEEP_ENDED, BATCH)
         done += [f"upload {id}: ended more than 30 days ago" for id in ended]
         if not dry_run:
-            await self._state.apply(partial(changes.forget, ids=ended))
+            await self._state.apply(partial(changes.forget, ids=ended), frees=True)
             await self._state.trim_events(now - KEEP_EVENTS)
         return done
 

@@ -174,7 +174,9 @@ class Uploads:
             raise NotFound("there is no such upload")
         async with self._locks.exclusive(id):
             ended = await settled(
-                self._state.apply(partial(changes.cancel, id=id, limits=self._limits, finished_too=finished_too))
+                self._state.apply(
+                    partial(changes.cancel, id=id, limits=self._limits, finished_too=finished_too), frees=True
+                )
             )
         await self.drop(ended.garbage)
         return ended.upload
@@ -185,7 +187,7 @@ class Uploads:
             return None
         async with self._locks.exclusive(id):
             ended = await settled(
-                self._state.apply(partial(changes.expire, id=id, limits=self._limits, is_due=is_expired))
+                self._state.apply(partial(changes.expire, id=id, limits=self._limits, is_due=is_expired), frees=True)
             )
         if ended is None:
             return None
@@ -196,7 +198,7 @@ class Uploads:
         """Forget the account's failed and expired uploads; how many."""
         page = Page(sort=Sort.CREATED, limit=10_000)
         ended, _ = await self._state.list_uploads(who.account, frozenset({State.FAILED, State.EXPIRED}), page)
-        return await self._state.apply(partial(changes.forget, ids=[upload.id for upload in ended]))
+        return await self._state.apply(partial(changes.forget, ids=[upload.id for upload in ended]), frees=True)
 
     async def drop(self, places: tuple[str, ...]) -> None:
         """Remove bytes that nobody needs. What cannot be removed now is found by the next reconciliation."""

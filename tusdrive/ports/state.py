@@ -108,7 +108,8 @@ class StateStore(Protocol):
 
     async def close(self) -> None: ...
 
-    async def apply(self, change: Callable[[Tx], T]) -> T: ...
+    async def apply(self, change: Callable[[Tx], T], *, frees: bool = False) -> T:
+        """Run `change`. With `frees` it gives back more room than it takes, and is committed on a full disk too."""
 
     async def upload(self, id: str) -> Upload | None: ...
 

@@ -64,13 +64,14 @@ class Job(Generic[T]):
 
 
 class Change(Job[T]):
-    """A change of state; it may share a commit with others."""
+    """A change of state; it may share a commit with others. `frees`: it gives room back, so it may use the reserve."""
 
-    __slots__ = ("change",)
+    __slots__ = ("change", "frees")
 
-    def __init__(self, change: Callable[[Tx], T]) -> None:
+    def __init__(self, change: Callable[[Tx], T], frees: bool = False) -> None:
         super().__init__()
         self.change = change
+        self.frees = frees
 
 
 class Errand(Job[T]):

@@ -100,7 +100,7 @@ class MemoryState:
     async def close(self) -> None:
         self._is_open = False
 
-    async def apply(self, change: Callable[[Tx], T]) -> T:
+    async def apply(self, change: Callable[[Tx], T], *, frees: bool = False) -> T:
         """Raises what the change raises, and ShuttingDown when the store is not open."""
         if not self._is_open:
             raise ShuttingDown()

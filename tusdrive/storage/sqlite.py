@@ -87,13 +87,13 @@ class SqliteState:
         await self._writer.stop()
         self._begin()
 
-    async def apply(self, change: Callable[[Tx], T]) -> T:
+    async def apply(self, change: Callable[[Tx], T], *, frees: bool = False) -> T:
         """As the port says. When the caller is cancelled, that is raised after the change is decided.
 
         Raises what the change raises; StorageFull, StorageFailed or Busy when it could not be committed (then nothing
         of it is there); ShuttingDown when the store is closed.
         """
-        return await self._writer.apply(change)
+        return await self._writer.apply(change, frees)
 
     async def upload(self, id: str) -> Upload | None:
         return await self._value(self._caches.uploads, id, statements.UPLOAD, rows.to_upload)

@@ -29,6 +29,10 @@ def translate(exc: BaseException, failed: str = "the state could not be read or 
     return StorageFailed(failed)
 
 
+def is_full(exc: BaseException) -> bool:
+    return code(exc) in _FULL
+
+
 def is_busy(exc: BaseException) -> bool:
     return code(exc) & 0xFF in _BUSY
 

@@ -11,6 +11,7 @@ from importlib import resources
 from pathlib import Path
 
 from ..domain.errors import StorageFailed
+from .ballast import Ballast
 from .flush import INSERT
 from .sqlite_errors import is_damage, translate
 
@@ -49,6 +50,7 @@ class Database:
     def __init__(self, path: Path, *, durability: str, fresh_ok: bool, busy_ms: int) -> None:
         self._path = path
         self._wal = Path(f"{path}-wal")
+        self.ballast = Ballast(path.with_name("ballast"))
         self._durability = durability
         self._fresh_ok = fresh_ok
         self._busy_ms = busy_ms
@@ -74,6 +76,7 @@ class Database:
         except sqlite3.Error as exc:
             raise translate(exc, f"the state database {self._path} could not be opened: {exc}") from exc
         self.synchronous = self.connection.execute("PRAGMA synchronous").fetchone()[0]
+        self.ballast.tend()
 
     def close(self) -> None:
         """The last connection to go empties the WAL into the database, so readers are to be closed before."""

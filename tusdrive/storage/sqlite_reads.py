@@ -36,11 +36,12 @@ class Reader:
         self._connection: aiosqlite.Connection | None = None
 
     async def open(self) -> None:
-        """Raises StorageFailed. Must be closed, also on failure: aiosqlite's thread keeps the process alive."""
+        """Raises StorageFailed. Must be closed, also on failure."""
+        connecting = aiosqlite.connect(self._uri, uri=True, isolation_level=None, timeout=self._busy_ms / 1000)
+        # A process that ends without closing would otherwise wait for this thread for ever.
+        connecting._thread.daemon = True
         try:
-            self._connection = await aiosqlite.connect(
-                self._uri, uri=True, isolation_level=None, timeout=self._busy_ms / 1000
-            )
+            self._connection = await connecting
             for pragma in ("query_only = ON", "wal_autocheckpoint = 0", "temp_store = MEMORY"):
                 await self._connection.execute_fetchall(f"PRAGMA {pragma}")
         except sqlite3.Error as exc:

@@ -25,7 +25,7 @@ from ..ports import Now, Tx
 from . import flush
 from .cache import Caches
 from .jobs import Change, Errand, Job, answer_all
-from .sqlite_errors import is_about_values, is_busy, loses_data, translate
+from .sqlite_errors import is_about_values, is_busy, is_full, loses_data, translate
 from .sqlite_load import SqliteLoader
 from .sqlite_open import Database
 from .unit import Unit
@@ -74,10 +74,10 @@ class Writer:
             self._is_running = False
             await self._ask(Errand(lambda connection: None, is_last=True))
 
-    async def apply(self, change: Callable[[Tx], T]) -> T:
+    async def apply(self, change: Callable[[Tx], T], frees: bool = False) -> T:
         """As ports.StateStore.apply."""
         self._require_open()
-        return await self._ask(Change(change))
+        return await self._ask(Change(change, frees))
 
     async def alone(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` on the thread with the connection, between commits."""
@@ -124,6 +124,7 @@ class Writer:
         self._commit(batch)
         self._answer(batch)
         self._database.tend_wal()
+        self._database.ballast.tend()
         return next
 
     def _take(self, first: Change[Any]) -> tuple[list[Change[Any]], Errand[Any] | None]:
@@ -157,7 +158,7 @@ class Writer:
             unit = Unit(self._loader, self._now())
             for job in jobs:
                 job.attempt(lambda change=job.change: unit.run(change))  # type: ignore[misc]
-            self._flush(unit)
+            self._flush(unit, any(job.frees for job in jobs))
         except BaseException as exc:
             if len(jobs) > 1 and is_about_values(exc):
                 for job in jobs:
@@ -165,14 +166,14 @@ class Writer:
             else:
                 self._fail(jobs, exc)
 
-    def _flush(self, unit: Unit) -> None:
+    def _flush(self, unit: Unit, frees: bool) -> None:
         changes = flush.gather(unit)
         if not changes.count():
             return
         columns = changes.columns()
         self._caches.hold(unit)
         try:
-            self._insert(columns)
+            self._insert(columns, frees)
         except BaseException:
             self._caches.give_up()
             raise
@@ -180,13 +181,15 @@ class Writer:
         self._database.rows += changes.count()
         self.commits += 1
 
-    def _insert(self, columns: tuple[str | None, ...]) -> None:
-        """Write and commit. Each BUSY has waited for the busy timeout already."""
+    def _insert(self, columns: tuple[str | None, ...], frees: bool) -> None:
+        """Write and commit. Each BUSY has waited for the busy timeout already; what frees room may use the reserve."""
         for attempt in range(1, BUSY_TRIES + 1):
             try:
                 self._database.insert(columns)
                 return
             except sqlite3.OperationalError as exc:
+                if frees and is_full(exc) and self._database.ballast.drop():
+                    continue
                 if not is_busy(exc) or attempt == BUSY_TRIES:
                     raise
                 time.sleep(random.uniform(0.01, 0.05) * attempt)
