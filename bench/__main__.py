@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -72,6 +73,7 @@ def _measure(module: ModuleType, options: argparse.Namespace, tools: Tools, disk
 
 def main(given: Sequence[str] | None = None) -> int:
     """0 when all was measured, 1 when a peer failed or kept wrong bytes, 2 when something is not installed."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that servers and disks are undone
     known = scenarios.load()
     options = _arguments(known, given)
     facts = machine.facts()

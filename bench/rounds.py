@@ -15,7 +15,6 @@ from .peers.process import Running, running
 from .table import Figures
 from .tools import Tools
 
-
 DISTURBANCE = "others_share"
 """The figure that says how much of the machine other programs used during a run, in percent."""
 

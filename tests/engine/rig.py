@@ -146,7 +146,7 @@ class Watched:
     """
 
     def __init__(self, inner: StateStore) -> None:
-        self._inner = inner
+        self.inner = inner
         self.count = 0
         self.fail_at: int | None = None
         self.detached = False
@@ -163,12 +163,12 @@ class Watched:
         await self.before(number)
         if number == self.fail_at:
             raise StorageFailed("the disk failed, on purpose")
-        result = await self._inner.apply(change)
+        result = await self.inner.apply(change)
         await self.after(number)
         return result
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
+        return getattr(self.inner, name)
 
 
 async def _nothing(number: int) -> None:
@@ -266,21 +266,22 @@ class Rig:
 
 
 @asynccontextmanager
-async def running(path: Path, chunks: ChunkStore | None = None, **more: Any) -> AsyncIterator[Rig]:
+async def running(
+    path: Path, chunks: ChunkStore | None = None, store: Callable[[Clock], StateStore] = MemoryState, **more: Any
+) -> AsyncIterator[Rig]:
     """An engine that is open, and closed at the end."""
     clock = Clock()
-    inner = MemoryState(clock)
     if chunks is None:
         chunks = FileChunks(path, durability="relaxed", reserve=0, threads=2)
-    rig = Rig(path=path, state=Watched(inner), chunks=chunks, clock=clock, **more)
+    rig = Rig(path=path, state=Watched(store(clock)), chunks=chunks, clock=clock, **more)
     await chunks.open()
-    await inner.open()
+    await rig.state.open()
     try:
         yield rig
     finally:
         await rig.verification.close()
         await rig.assembly.close()
-        await inner.close()
+        await rig.state.close()
         await chunks.close()
 
 

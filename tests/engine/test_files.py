@@ -12,6 +12,7 @@ from rig import ADMIN, ANN, BOB, HOUR, Rig, md5, sha256
 
 from tusdrive.domain.account import Principal
 from tusdrive.domain.errors import Conflict, Gone, NotFound, TusdriveError
+from tusdrive.domain.file import Blob
 from tusdrive.domain.requests import NewUpload
 from tusdrive.domain.upload import State
 from tusdrive.engine import changes
@@ -120,6 +121,20 @@ async def test_a_blob_that_went_while_it_was_hashed_stays_gone(rig: Rig) -> None
     garbage = await rig.state.apply(lambda tx: changes.know_hash(tx, file.blob, sha256(DATA).hex))
     assert garbage == ()
     assert await rig.problems() == []
+
+
+async def test_a_blob_that_went_before_it_was_hashed_is_no_error(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    upload = await rig.upload(DATA)
+    listed = rig.state.unhashed_blobs
+
+    async def then_deleted(limit: int) -> list[Blob]:
+        blobs = await listed(limit)
+        await rig.library.delete(ANN, upload.file_id or "")
+        return list(blobs)
+
+    rig.state.unhashed_blobs = then_deleted
+    await rig.upkeep.hash_some()
+    assert [record.message for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
 
 
 async def test_a_deleted_file_of_a_merged_blob_does_not_count(rig: Rig) -> None:

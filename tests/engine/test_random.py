@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from rig import ADMIN, ANN, BOB, HOUR, Rig, Script, checksum, running, sha256
+from rig import ADMIN, ANN, BOB, HOUR, Clock, Rig, Script, checksum, running, sha256
 
 from tusdrive.domain.account import Principal
 from tusdrive.domain.errors import TusdriveError
 from tusdrive.domain.requests import NewUpload
 from tusdrive.domain.upload import Kind, Limits, State
 from tusdrive.ports import End
+from tusdrive.storage.sqlite import SqliteState
 
 FULL = os.environ.get("TUSDRIVE_FULL", "") not in ("", "0")
 SEEDS = 200 if FULL else 30
@@ -148,13 +149,35 @@ class Walk:
         assert len(strays) <= self.refused
 
 
+LIMITS = Limits(expire_after=HOUR, min_chunk_size=1, quota=QUOTA)
+
+
 @pytest.mark.parametrize("seed", range(SEEDS))
 async def test_a_random_walk_keeps_books_and_bytes_in_order(tmp_path: Path, seed: int) -> None:
-    limits = Limits(expire_after=HOUR, min_chunk_size=1, quota=QUOTA)
-    async with running(tmp_path, limits=limits, step=128) as rig:
+    async with running(tmp_path, limits=LIMITS, step=128) as rig:
         walk = Walk(rig, random.Random(seed))
         await walk.create()
         for _ in range(STEPS):
             await walk.step()
+            await walk.judge()
+        await walk.reckon()
+
+
+@pytest.mark.parametrize("seed", range(SEEDS // 3))
+async def test_a_random_walk_over_a_database_that_is_opened_anew_forgets_nothing(tmp_path: Path, seed: int) -> None:
+    def store(clock: Clock) -> SqliteState:
+        return SqliteState(tmp_path / "state.db", durability="relaxed", now=clock)
+
+    async with running(tmp_path, store=store, limits=LIMITS, step=128) as rig:
+        walk = Walk(rig, random.Random(1000 + seed))
+        await walk.create()
+        for step in range(STEPS):
+            await walk.step()
+            if step % 20 == 10:
+                known = [await rig.state.upload(id) for id in walk.data]
+                await rig.state.close()
+                rig.state.inner = store(rig.clock)
+                await rig.state.open()
+                assert [await rig.state.upload(id) for id in walk.data] == known
             await walk.judge()
         await walk.reckon()

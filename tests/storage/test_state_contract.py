@@ -57,6 +57,17 @@ async def events(state: StateStore, account: str = "ann") -> list[Event]:
     return await state.events(account, 0, 1000)
 
 
+@pytest.fixture
+def again(state: StateStore) -> Any:
+    """Closes the store and opens it again, so that nothing comes from a cache."""
+
+    async def run() -> None:
+        await state.close()
+        await state.open()
+
+    return run
+
+
 # ------------------------------------------------------------------------------------------------- values
 
 
@@ -95,6 +106,18 @@ async def test_a_saved_value_replaces_the_old_one_whole(state: StateStore) -> No
     assert await state.upload("full") == upload("full", parts=("q",))
     assert await state.file("full") == file("full")
     assert await state.blob("full") == blob("full")
+
+
+async def test_a_value_that_was_read_is_replaced_whole_too(state: StateStore, again: Any) -> None:
+    await save(state, upload("full"))
+
+    def change(tx: Tx) -> None:
+        assert tx.upload("full") is not None
+        tx.save_upload(FULL_UPLOAD)
+
+    await state.apply(change)
+    await again()
+    assert await state.upload("full") == FULL_UPLOAD
 
 
 async def test_removing(state: StateStore) -> None:

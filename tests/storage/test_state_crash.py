@@ -10,6 +10,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -249,7 +251,7 @@ async def write_much(state: SqliteState, wal: Path, changes: int, size: int) -> 
 @pytest.mark.parametrize("changes", [8_000, pytest.param(100_000, marks=pytest.mark.full)])
 async def test_the_wal_stays_short_while_somebody_reads(path: Path, clock: Clock, changes: int) -> None:
     async with opened(path, clock) as state:
-        assert 16 * MIB < await write_much(state, Path(f"{path}-wal"), changes, 4000) < 64 * MIB
+        assert 8 * MIB < await write_much(state, Path(f"{path}-wal"), changes, 4000) < 64 * MIB
 
 
 async def test_a_stuck_reader_holds_nobody_up_and_the_wal_shrinks_after_it(path: Path, clock: Clock) -> None:
@@ -268,3 +270,27 @@ async def test_a_stuck_reader_holds_nobody_up_and_the_wal_shrinks_after_it(path:
         for _ in range(6):
             await save(state, *(upload(f"u{n}", metadata=random.randbytes(1000).hex()) for n in range(600)))
         assert wal.stat().st_size <= 32 * MIB
+
+
+async def test_readers_that_take_turns_cannot_keep_the_wal_alive(path: Path, clock: Clock) -> None:
+    """There is a reader at all times, each only for a moment. Copying alone never gets to the end of the WAL then."""
+    wal, done = Path(f"{path}-wal"), threading.Event()
+
+    def read() -> None:
+        other = sqlite3.connect(path, isolation_level=None)
+        while not done.is_set():
+            other.execute("BEGIN")
+            other.execute("SELECT id FROM uploads LIMIT 1").fetchall()
+            time.sleep(0.03)
+            other.execute("COMMIT")
+        other.close()
+
+    async with opened(path, clock) as state:
+        readers = [asyncio.create_task(asyncio.to_thread(read)) for _ in range(5)]
+        try:
+            for _ in range(90):
+                await save(state, *(upload(f"u{n}", metadata=random.randbytes(1000).hex()) for n in range(300)))
+                assert wal.stat().st_size < 64 * MIB
+        finally:
+            done.set()
+            await asyncio.gather(*readers)

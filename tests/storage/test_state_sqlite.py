@@ -69,7 +69,7 @@ async def test_what_is_set(path: Path, clock: Clock, durability: str, setting: i
         return [connection.execute(f"PRAGMA {pragma}").fetchone()[0] for pragma in asked]
 
     async with opened(path, clock, durability=durability) as state:
-        assert await state._writer.alone(settings) == [setting, "wal", 1, 5000, 2, 4000]
+        assert await state._writer.alone(settings) == [setting, "wal", 1, 5000, 2, 2000]
         assert state.facts()["durability"] == durability
         assert state.facts()["synchronous"] == name
         for reader in (state._values, state._lists):
@@ -99,6 +99,7 @@ async def test_a_commit_that_fails_takes_all_of_its_batch_with_it(path: Path, cl
         answers = await asyncio.gather(*map(state.apply, changes), return_exceptions=True)
         assert [type(answer) for answer in answers] == [StorageFull] * 4
         assert await state.upload("u1") == upload("u1")
+        assert state._caches.uploads.get("u1") == upload("u1"), "what was read is kept again"
         assert await state.upload("u2") is None
         assert await state.account("ann") == Account(id="ann", used=5)
         assert await state.events("ann", 0, 9) == []

@@ -6,9 +6,10 @@ uploads that are under way. Room is taken when an upload is created, and given b
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from .errors import QuotaExceeded, StorageFull
+from .values import evolve
 
 ADMIN = "admin"
 
@@ -55,7 +56,7 @@ def promise(account: Account, size: int, default_quota: int | None) -> Account:
     quota = default_quota if account.quota is None else account.quota
     if quota is not None and account.used + account.promised + size > quota:
         raise QuotaExceeded(used=account.used, promised=account.promised, requested=size, quota=quota)
-    return replace(account, promised=account.promised + size)
+    return evolve(account, promised=account.promised + size)
 
 
 def promise_space(space: Space, size: int, free: int | None) -> Space:
@@ -65,4 +66,4 @@ def promise_space(space: Space, size: int, free: int | None) -> Space:
     """
     if free is not None and size > 0 and space.promised + size > free:
         raise StorageFull(requested=size, available=max(0, free - space.promised))
-    return replace(space, promised=space.promised + size)
+    return evolve(space, promised=space.promised + size)

@@ -7,7 +7,7 @@ Times are whole microseconds since 1970-01-01 UTC; sizes and positions are bytes
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 
 from .checksum import FileHash
@@ -20,6 +20,7 @@ from .errors import (
     WrongState,
 )
 from .ranges import Ranges, Span
+from .values import evolve
 
 SECOND = 1_000_000
 NOTHING = Ranges()
@@ -211,7 +212,7 @@ def move(upload: Upload, action: Action, now: int, error: str | None = None) -> 
     if target is upload.state:
         return upload
     ended = now if target in GONE or target is State.COMPLETED else None
-    return replace(upload, state=target, updated_at=now, ended_at=ended, error=error or upload.error)
+    return evolve(upload, state=target, updated_at=now, ended_at=ended, error=error or upload.error)
 
 
 def refuse_gone(upload: Upload) -> None:
@@ -224,7 +225,7 @@ def record(upload: Upload, start: int, end: int, *, allocated: int, now: int, li
     """`[start, end)` is on disk. Also slides the expiry. Raises Gone or WrongState when it no longer takes bytes."""
     move(upload, Action.WRITE, now)
     received = upload.received.add(start, end)
-    return replace(
+    return evolve(
         upload,
         received=received,
         allocated=max(upload.allocated, allocated),
@@ -242,7 +243,7 @@ def declare(upload: Upload, length: int, now: int) -> Upload:
         return upload
     if upload.length is not None or length < upload.received.end:
         raise InvalidLength("the length of an upload cannot be changed", length=upload.length)
-    return replace(upload, length=length, reserved=max(length, upload.received.end), updated_at=now)
+    return evolve(upload, length=length, reserved=max(length, upload.received.end), updated_at=now)
 
 
 def slide(upload: Upload, now: int, limits: Limits) -> int | None:
@@ -270,7 +271,7 @@ def finish(upload: Upload, file_id: str | None, now: int) -> Upload:
     """All bytes are there and are what they should be. `file_id` is None for a partial upload."""
     require_whole(upload)
     done = move(upload, Action.FINISH, now)
-    return replace(done, file_id=file_id, error=None, expires_at=upload.expires_at if file_id is None else None)
+    return evolve(done, file_id=file_id, error=None, expires_at=upload.expires_at if file_id is None else None)
 
 
 def is_expired(upload: Upload, now: int) -> bool:

@@ -11,6 +11,7 @@ from ..domain.events import STEP
 from ..domain.upload import GONE, Limits, State, Upload, check_size
 from ..ports import ChunkStore, NewId, Source, StateStore
 from . import changes, finals
+from .settle import settled
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ class Assembly:
             change = partial(finals.assemble, id=final.id, size=size, limits=self._limits, new_id=self._new_id)
             return (await self._state.apply(change)).upload
         except TusdriveError as exc:
-            await self._fail(final, exc)
+            await settled(self._fail(final, exc))
             raise
 
     async def _sources(self, final: Upload) -> list[Source]:

@@ -7,7 +7,7 @@ may be run again; what has to happen outside (bytes to remove) is in what they r
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ..domain import events
 from ..domain.account import Account
@@ -26,6 +26,7 @@ from ..domain.upload import (
     record,
     require_whole,
 )
+from ..domain.values import evolve
 from ..ports import NewId, Tx
 from .ledger import charge, save
 
@@ -59,7 +60,7 @@ def tell_progress(tx: Tx, upload: Upload) -> Upload:
     if not events.is_told(upload) or not events.progress_due(upload):
         return upload
     tx.emit(events.progressed(upload))
-    return replace(upload, emitted=upload.progress)
+    return evolve(upload, emitted=upload.progress)
 
 
 def start(tx: Tx, upload: Upload, limits: Limits, free: int, new_id: NewId) -> Upload:
@@ -95,7 +96,7 @@ def write(tx: Tx, written: Written, limits: Limits, new_id: NewId) -> Upload:
     if written.length is not None and after.length is None:
         after = declare(after, written.length, tx.now)
     elif written.last and after.length is None:
-        after = replace(after, reserved=after.received.end)
+        after = evolve(after, reserved=after.received.end)
     after = tell_progress(tx, after)
     if not (after.is_whole and written.finish):
         return save(tx, before, after, limits)
@@ -108,7 +109,7 @@ def write(tx: Tx, written: Written, limits: Limits, new_id: NewId) -> Upload:
 def reserve(tx: Tx, id: str, upto: int, limits: Limits, free: int) -> Upload:
     """Promise an upload without a length room up to `upto` bytes, before its body is read."""
     before = require(tx, id)
-    return save(tx, before, replace(before, reserved=max(before.reserved, upto)), limits, free=free)
+    return save(tx, before, evolve(before, reserved=max(before.reserved, upto)), limits, free=free)
 
 
 def unreserve(tx: Tx, id: str, limits: Limits) -> Upload:
@@ -116,7 +117,7 @@ def unreserve(tx: Tx, id: str, limits: Limits) -> Upload:
     before = require(tx, id)
     if before.length is not None or before.state is not State.ACTIVE:
         return before
-    return save(tx, before, replace(before, reserved=before.received.end), limits)
+    return save(tx, before, evolve(before, reserved=before.received.end), limits)
 
 
 def publish(tx: Tx, upload: Upload, new_id: NewId, limits: Limits, proof: Proof | None = None) -> Ended:
@@ -146,7 +147,7 @@ def publish(tx: Tx, upload: Upload, new_id: NewId, limits: Limits, proof: Proof 
 def _blob(tx: Tx, upload: Upload, size: int, sha256: str | None) -> tuple[Blob, tuple[str, ...]]:
     standing = tx.blob_by_hash(sha256, size) if sha256 else None
     if standing is not None:
-        shared = replace(standing, refs=standing.refs + 1)
+        shared = evolve(standing, refs=standing.refs + 1)
         tx.save_blob(shared)
         return shared, (upload.place,)
     blob = Blob(id=upload.id, place=upload.place, size=size, sha256=sha256, created_at=tx.now)
@@ -244,13 +245,13 @@ def _fail_waiting(tx: Tx, part: Upload, limits: Limits) -> tuple[str, ...]:
 
 def delete_file(tx: Tx, file: File) -> tuple[str, ...]:
     """The file goes; its bytes too when no other file shares them. Returns the places that are garbage now."""
-    tx.save_file(replace(file, deleted_at=tx.now, updated_at=tx.now))
+    tx.save_file(evolve(file, deleted_at=tx.now, updated_at=tx.now))
     charge(tx, file.account, -file.size)
     blob = tx.blob(file.blob)
     if blob is None:
         return ()
     if blob.refs > 1:
-        tx.save_blob(replace(blob, refs=blob.refs - 1))
+        tx.save_blob(evolve(blob, refs=blob.refs - 1))
         return ()
     tx.remove_blob(blob.id)
     return (blob.place,)
@@ -264,11 +265,11 @@ def know_hash(tx: Tx, blob_id: str, sha256: str) -> tuple[str, ...]:
     standing = tx.blob_by_hash(sha256, blob.size)
     target = blob.id if standing is None else standing.id
     for file in tx.files_of_blob(blob.id):
-        tx.save_file(replace(file, blob=target, sha256=sha256))
+        tx.save_file(evolve(file, blob=target, sha256=sha256))
     if standing is None:
-        tx.save_blob(replace(blob, sha256=sha256))
+        tx.save_blob(evolve(blob, sha256=sha256))
         return ()
-    tx.save_blob(replace(standing, refs=standing.refs + blob.refs))
+    tx.save_blob(evolve(standing, refs=standing.refs + blob.refs))
     tx.remove_blob(blob.id)
     return (blob.place,)
 
@@ -287,5 +288,5 @@ def forget(tx: Tx, ids: list[str]) -> int:
 def set_ledger(tx: Tx, id: str, counted: Account) -> None:
     """Set a ledger to what its rows add up to; the empty id is the disk's."""
     if not id:
-        return tx.save_space(replace(tx.space(), promised=counted.promised))
-    return tx.save_account(replace(tx.account(id), used=counted.used, promised=counted.promised))
+        return tx.save_space(evolve(tx.space(), promised=counted.promised))
+    return tx.save_account(evolve(tx.account(id), used=counted.used, promised=counted.promised))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ..domain import events
 from ..domain.errors import InvalidConcat
 from ..domain.ranges import Ranges
 from ..domain.upload import GONE, Action, Kind, Limits, State, Upload, check_size, move
+from ..domain.values import evolve
 from ..ports import NewId, Tx
 from .changes import Ended, publish, require, tell_progress
 from .ledger import save
@@ -20,7 +19,7 @@ def start_final(tx: Tx, upload: Upload, limits: Limits, free: int) -> tuple[Uplo
     known = None if None in lengths else sum(length or 0 for length in lengths)
     if known is not None:
         check_size(known, limits)
-    final = replace(upload, state=State.ASSEMBLING, length=known, reserved=known or 0)
+    final = evolve(upload, state=State.ASSEMBLING, length=known, reserved=known or 0)
     save(tx, None, final, limits, free=free)
     tx.emit(events.created(final))
     return final, all(part.state is State.COMPLETED for part in parts)
@@ -50,7 +49,7 @@ def joined_so_far(tx: Tx, id: str, done: int, limits: Limits) -> Upload | None:
     before = tx.upload(id)
     if before is None or before.state is not State.ASSEMBLING:
         return None
-    after = replace(before, received=Ranges(done), allocated=done, active_at=tx.now, updated_at=tx.now)
+    after = evolve(before, received=Ranges(done), allocated=done, active_at=tx.now, updated_at=tx.now)
     return save(tx, before, tell_progress(tx, after), limits)
 
 def assemble(tx: Tx, id: str, size: int, limits: Limits, new_id: NewId) -> Ended:
@@ -58,6 +57,6 @@ def assemble(tx: Tx, id: str, size: int, limits: Limits, new_id: NewId) -> Ended
     before = require(tx, id)
     if before.state is not State.ASSEMBLING:
         move(before, Action.FINISH, tx.now)
-    after = replace(before, length=size, received=Ranges(size), allocated=size, reserved=size, active_at=tx.now)
+    after = evolve(before, length=size, received=Ranges(size), allocated=size, reserved=size, active_at=tx.now)
     save(tx, before, after, limits)
     return publish(tx, after, new_id, limits)

@@ -9,10 +9,9 @@ Room is taken and given back by comparing the upload before and after, so it can
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ..domain.account import promise, promise_space
 from ..domain.upload import GONE, Kind, Limits, State, Upload
+from ..domain.values import evolve
 from ..ports import Tx
 
 
@@ -37,7 +36,7 @@ def save(tx: Tx, before: Upload | None, after: Upload, limits: Limits, *, free: 
         if more > 0:
             tx.save_account(promise(account, more, limits.quota))
         else:
-            tx.save_account(replace(account, promised=account.promised + more))
+            tx.save_account(evolve(account, promised=account.promised + more))
     further = after.outstanding - (before.outstanding if before else 0)
     if further:
         space = tx.space()
@@ -50,4 +49,4 @@ def charge(tx: Tx, account_id: str, size: int) -> None:
     """A file of `size` bytes came into being (or went, when negative)."""
     if size:
         account = tx.account(account_id)
-        tx.save_account(replace(account, used=account.used + size))
+        tx.save_account(evolve(account, used=account.used + size))

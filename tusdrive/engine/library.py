@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from ..domain.account import Principal
 from ..domain.errors import NotFound, StorageFailed
 from ..domain.file import Blob, File, refuse_absent
+from ..domain.values import evolve
 from ..ports import ChunkStore, Now, Page, StateStore, Tx
 from . import changes
 from .settle import settled
@@ -80,12 +81,15 @@ class Library:
     async def delete(self, who: Principal, id: str) -> None:
         """Delete a file; its bytes go when no other file shares them. Raises NotFound, Gone."""
         await self.get(who, id)
-        for place in await settled(self._state.apply(partial(_delete, id=id), frees=True)):
-            await self._chunks.remove(place)
+        await settled(self._remove(partial(_delete, id=id)))
 
     async def expire(self, id: str) -> bool:
         """Delete a file whose time is up; whether it was."""
-        garbage = await settled(self._state.apply(partial(_expire, id=id), frees=True))
+        return await settled(self._remove(partial(_expire, id=id)))
+
+    async def _remove(self, change: Callable[[Tx], tuple[str, ...] | None]) -> bool:
+        """Commit, then remove what is garbage by that; a cancellation between the two would leave it for ever."""
+        garbage = await self._state.apply(change, frees=True)
         for place in garbage or ():
             await self._chunks.remove(place)
         return garbage is not None
@@ -100,7 +104,7 @@ def _standing(tx: Tx, id: str) -> File:
 
 
 def _rename(tx: Tx, id: str, name: str) -> File:
-    renamed = replace(_standing(tx, id), name=name, updated_at=tx.now)
+    renamed = evolve(_standing(tx, id), name=name, updated_at=tx.now)
     tx.save_file(renamed)
     return renamed
 

@@ -19,6 +19,7 @@ from ..ports import ChunkStore, Now, StateStore
 from . import changes
 from .assembly import Assembly
 from .library import Library
+from .settle import settled
 from .uploads import Uploads
 from .verify import Verification
 
@@ -94,10 +95,10 @@ class Upkeep:
         """Remove what expired; what was (or would be) removed, in words."""
         now, done = self._now(), []
         for id in await self._state.expired_uploads(now, BATCH):
-            if dry_run or await self._uploads.expire(id) is not None:
+            if dry_run or await settled(self._uploads.expire(id)) is not None:
                 done.append(f"upload {id}: expired")
         for id in await self._state.expired_files(now, BATCH):
-            if dry_run or await self._library.expire(id):
+            if dry_run or await settled(self._library.expire(id)):
                 done.append(f"file {id}: expired")
         if not dry_run:
             await self._resume_joins()
@@ -133,14 +134,16 @@ class Upkeep:
 
     async def _hash(self, blob: Blob) -> None:
         if blob.size == 0:
-            return await self._know(blob, EMPTY_SHA256)
+            return await settled(self._know(blob, EMPTY_SHA256))
         try:
             digests = await self._chunks.digest(blob.place, blob.size, ["sha256"])
         except TusdriveError as exc:
+            if await self._state.blob(blob.id) is None:
+                return None  # deleted, or merged, meanwhile
             message = f"blob {blob.id} cannot be read: {exc.message}"
             logger.error(message, extra={"action": "hash"})
             return None
-        return await self._know(blob, digests["sha256"])
+        return await settled(self._know(blob, digests["sha256"]))
 
     async def _know(self, blob: Blob, sha256: str) -> None:
         for place in await self._state.apply(partial(changes.know_hash, blob_id=blob.id, sha256=sha256)):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from ..domain.account import Principal
@@ -30,6 +30,7 @@ from ..domain.upload import (
     is_expired,
     refuse_gone,
 )
+from ..domain.values import evolve
 from ..ports import ChunkStore, Locks, NewId, Now, Page, Sort, StateStore, Stats, Tx
 from . import changes
 from .assembly import Assembly
@@ -154,12 +155,10 @@ class Uploads:
         Raises MissingChunks, HashMismatch (nothing is lost either way), Gone, WrongState.
         """
         await self.get(who, id)
-        ended = await settled(
-            self._state.apply(
-                partial(
-                    changes.begin_verify, id=id, limits=self._limits, new_id=self._new_id,
-                    correct=lambda upload: replace(upload, hash=corrected) if corrected else upload,
-                )
+        ended = await self._state.apply(
+            partial(
+                changes.begin_verify, id=id, limits=self._limits, new_id=self._new_id,
+                correct=lambda upload: evolve(upload, hash=corrected) if corrected else upload,
             )
         )
         return await self._verification.result(ended.upload) if ended.upload.state is State.VERIFYING else ended.upload
@@ -173,12 +172,9 @@ class Uploads:
         if who.upload is not None and upload.state is State.COMPLETED:
             raise NotFound("there is no such upload")
         async with self._locks.exclusive(id):
-            ended = await settled(
-                self._state.apply(
-                    partial(changes.cancel, id=id, limits=self._limits, finished_too=finished_too), frees=True
-                )
-            )
-        await self.drop(ended.garbage)
+            change = partial(changes.cancel, id=id, limits=self._limits, finished_too=finished_too)
+            ended = await settled(self._end(change))
+        assert ended is not None, "only expiry may find that there is nothing to do"
         return ended.upload
 
     async def expire(self, id: str) -> Upload | None:
@@ -187,23 +183,22 @@ class Uploads:
             return None
         async with self._locks.exclusive(id):
             ended = await settled(
-                self._state.apply(partial(changes.expire, id=id, limits=self._limits, is_due=is_expired), frees=True)
+                self._end(partial(changes.expire, id=id, limits=self._limits, is_due=is_expired))
             )
-        if ended is None:
-            return None
-        await self.drop(ended.garbage)
-        return ended.upload
+        return None if ended is None else ended.upload
+
+    async def _end(self, change: Callable[[Tx], changes.Ended | None]) -> changes.Ended | None:
+        """Commit, then remove what is garbage by that; a cancellation between the two would leave it for ever."""
+        ended = await self._state.apply(change, frees=True)
+        for place in ended.garbage if ended is not None else ():
+            await self._chunks.remove(place)
+        return ended
 
     async def clean_up(self, who: Principal) -> int:
         """Forget the account's failed and expired uploads; how many."""
         page = Page(sort=Sort.CREATED, limit=10_000)
         ended, _ = await self._state.list_uploads(who.account, frozenset({State.FAILED, State.EXPIRED}), page)
         return await self._state.apply(partial(changes.forget, ids=[upload.id for upload in ended]), frees=True)
-
-    async def drop(self, places: tuple[str, ...]) -> None:
-        """Remove bytes that nobody needs. What cannot be removed now is found by the next reconciliation."""
-        for place in places:
-            await self._chunks.remove(place)
 
 
 def _find_or(tx: Tx, upload: Upload, start: Callable[[Tx], Upload]) -> Created:

@@ -10,6 +10,7 @@ from ..domain.errors import HashMismatch, NotFound, TusdriveError
 from ..domain.upload import Limits, State, Upload, refuse_gone
 from ..ports import ChunkStore, NewId, StateStore
 from . import changes
+from .settle import settled
 
 
 class Verification:
@@ -62,7 +63,9 @@ class Verification:
         except TusdriveError as exc:
             await self._state.apply(partial(changes.refute, id=upload.id, message=exc.message, limits=self._limits))
             raise
-        proof = changes.Proof(sha256=digests["sha256"], md5=digests.get("md5"))
+        return await settled(self._publish(upload, changes.Proof(sha256=digests["sha256"], md5=digests.get("md5"))))
+
+    async def _publish(self, upload: Upload, proof: changes.Proof) -> Upload:
         change = partial(changes.end_verify, id=upload.id, proof=proof, new_id=self._new_id, limits=self._limits)
         ended = await self._state.apply(change)
         for place in ended.garbage:

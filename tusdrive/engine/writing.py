@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from ..domain.account import Principal
-from ..domain.errors import Busy, BytesDiffer, ChunkExists, ChunkOutOfRange, NotFound, OffsetMismatch, SizeExceeded
+from ..domain.errors import Busy, BytesDiffer, ChunkExists, ChunkOutOfRange, Gone, OffsetMismatch, SizeExceeded
 from ..domain.grants import ChunkGrant, Grant, grant_append, grant_chunk
 from ..domain.requests import Append
 from ..domain.upload import Kind, Limits, State, Upload
@@ -62,9 +62,9 @@ class Writing:
 
     async def _take(self, upload: Upload, grant: Grant, ask: Append, body: Body, stop: Stop) -> Upload:
         if upload.state is State.COMPLETED:
-            return await self._nothing_more(upload, body, stop)
-        upload = await self._room(upload, grant, body)
+            return await self._nothing_more(upload, ask, body, stop)
         try:
+            upload = await self._room(upload, grant, body)
             return await self._fill(upload, grant, ask, body, stop)
         except BaseException:
             if upload.length is None:
@@ -74,10 +74,13 @@ class Writing:
     def _asked(self, ask: Append, body: Body) -> dict[str, Any]:
         return {"offset": ask.offset, "size": body.length, "declares": ask.declares, "limits": self._limits}
 
-    async def _nothing_more(self, upload: Upload, body: Body, stop: Stop) -> Upload:
+    async def _nothing_more(self, upload: Upload, ask: Append, body: Body, stop: Stop) -> Upload:
+        await self._place(upload)
         _, end = await body.read(1, stop=stop)
         if end is None:
             raise SizeExceeded(remaining=0)
+        if ask.checksum is not None:
+            Verifier(ask.checksum).verify()
         return upload
 
     async def _room(self, upload: Upload, grant: Grant, body: Body) -> Upload:
@@ -127,7 +130,7 @@ class Writing:
 
     async def _write(self, written: changes.Written) -> Upload:
         change = partial(changes.write, written=written, limits=self._limits, new_id=self._new_id)
-        return await settled(self._state.apply(change))
+        return await self._state.apply(change)
 
     async def _conclude(self, upload: Upload) -> Upload:
         """What follows when a request made an upload whole."""
@@ -187,5 +190,5 @@ class Writing:
         file = await self._state.file(upload.file_id)
         blob = await self._state.blob(file.blob) if file is not None and file.deleted_at is None else None
         if blob is None:
-            raise NotFound("the file of this upload is gone")
+            raise Gone("the file of this upload was deleted")
         return blob.place

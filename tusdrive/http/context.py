@@ -57,14 +57,17 @@ class Context:
     options: Options
     tokens: Tokens | None = None
     facts: Callable[[], Awaitable[Mapping[str, Any]]] = field(default=lambda: _no_facts())
+    _base: str = field(init=False, default="")
     is_open: bool = False
     is_stopping: bool = False
     opener: Callable[[], Awaitable[None]] = field(default=lambda: _nothing())
 
+    def __post_init__(self) -> None:
+        self._base = self.options.base_path.rstrip("/")
+
     def is_resumable(self, path: str) -> bool:
         """Whether a path, without what the application is mounted at, belongs to the resumable upload protocols."""
-        base = self.options.base_path
-        return path == base or path.startswith(base.rstrip("/") + "/")
+        return path.startswith(self._base) and (len(path) == len(self._base) or path[len(self._base)] == "/")
 
     def trusts(self, scope: Scope) -> bool:
         """Whether the peer is a proxy whose Forwarded headers are believed. A Unix socket's peer is one if any is."""
@@ -103,22 +106,31 @@ class Context:
 class Call:
     """One HTTP request's head, read once: headers by lower-case name, repeated ones joined with `, `."""
 
-    __slots__ = ("_body", "authorization", "headers", "id", "method", "query", "scope")
+    __slots__ = ("_body", "headers", "id", "method", "query", "repeated", "scope", "size")
 
     def __init__(self, scope: Scope, id: str) -> None:
-        raw = scope["headers"]
-        headers = dict(raw)
-        if len(headers) != len(raw):
-            headers = {}
-            for name, value in raw:
-                headers[name] = headers[name] + b", " + value if name in headers else value
+        headers: dict[bytes, bytes] = {}
+        repeated = []
+        size = 0
+        for name, value in scope["headers"]:
+            size += len(name) + len(value) + 4
+            if name in headers:
+                repeated.append(name)
+                value = headers[name] + b", " + value
+            headers[name] = value
         self.scope = scope
         self.headers: Headers = headers
-        self.authorization = [value for name, value in raw if name == b"authorization"]
+        self.repeated = repeated
+        self.size = size  # bytes of all header lines
         self.query: bytes = scope["query_string"]
         self.id = id
         self.method: str = scope["method"]
         self._body: ReceiveBody | None = None
+
+    @property
+    def authorization(self) -> list[bytes]:
+        """The values of all Authorization headers."""
+        return [value for name, value in self.scope["headers"] if name == b"authorization"]
 
     def override(self) -> None:
         """Let X-HTTP-Method-Override replace the method, before anything else looks at it."""

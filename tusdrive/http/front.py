@@ -5,6 +5,7 @@ Pure ASGI, one object per application; bodies pass through untouched.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
 import secrets
@@ -20,6 +21,10 @@ from .replies import Careful, error_response, send_reply
 
 logger = logging.getLogger(__name__)
 access = logging.getLogger("tusdrive.access")
+
+_RUN = secrets.token_hex(4)
+_NUMBERS = itertools.count()
+"""A fresh request id is this run's number and the request's. It names log lines; nobody is let in by it."""
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 
@@ -43,10 +48,11 @@ _SIMPLE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Front:
-    """Wraps the routed application."""
+    """Stands before the routed application, and before the hot path, which needs no router."""
 
-    def __init__(self, app: ASGIApp, context: Context) -> None:
-        self._app, self._context = app, context
+    def __init__(self, app: ASGIApp, hot: ASGIApp, context: Context) -> None:
+        """`hot` serves the resumable upload protocols, `app` everything else."""
+        self._app, self._hot, self._context = app, hot, context
         options = context.options
         self._any = "*" in options.cors_origins
         self._origins = frozenset(origin.encode() for origin in options.cors_origins)
@@ -59,8 +65,10 @@ class Front:
             await self._context.opener()
         call = Call(scope, _request_id(scope))
         scope["tusdrive.call"] = call
-        if self._context.is_resumable(get_route_path(scope)):
+        app = self._app
+        if self._context.is_resumable(get_route_path(scope) if scope.get("root_path") else scope["path"]):
             call.override()
+            app = self._hot
         outgoing = _Outgoing(send, [(b"x-request-id", call.id.encode()), *self._cors(call)])
         refused = self._refusal(call)
         if refused is not None:
@@ -68,7 +76,7 @@ class Front:
         if scope["method"] == "OPTIONS" and b"access-control-request-method" in call.headers:
             return await self._preflight(call, outgoing)
         try:
-            await self._app(scope, receive, outgoing)
+            await app(scope, receive, outgoing)
         except Exception as exc:
             if outgoing.started:
                 raise
@@ -80,14 +88,13 @@ class Front:
     def _refusal(self, call: Call) -> TusdriveError | None:
         if self._context.is_stopping:
             return ShuttingDown()
-        raw = call.scope["headers"]
         try:
             content_length(call.headers)
         except Invalid as exc:
             return exc
-        if call.scope["http_version"] == "1.1" and sum(name == b"host" for name, _ in raw) != 1:
+        if call.scope["http_version"] == "1.1" and (b"host" not in call.headers or b"host" in call.repeated):
             return Invalid("exactly one Host header is needed")  # RFC 9112 section 3.2
-        if sum(len(name) + len(value) + 4 for name, value in raw) > self._max_header:
+        if call.size > self._max_header:
             return HeaderTooLarge(limit=self._max_header)
         origin = call.headers.get(b"origin")
         if origin is None or self._admits(origin, call) or call.method in _SIMPLE:
@@ -156,4 +163,4 @@ def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             return str(value, "ascii")
-    return secrets.token_hex(8)
+    return f"{_RUN}{next(_NUMBERS):08x}"

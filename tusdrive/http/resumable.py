@@ -93,7 +93,9 @@ class Resumable:
             await send_reply(reply, scope, receive, send)
 
     async def _answer(self, ask: _Ask) -> Reply | None:
-        rest = get_route_path(ask.scope)[len(self._context.options.base_path) :].strip("/")
+        scope = ask.scope
+        path = get_route_path(scope) if scope.get("root_path") else scope["path"]
+        rest = path[len(self._context.options.base_path) :].strip("/")
         if rest and not ID.fullmatch(rest):
             raise NotFound()
         allowed = MEMBER if rest else COLLECTION

@@ -100,7 +100,8 @@ class StateStore(Protocol):
     Guarantees: `apply` runs `change` alone, in one transaction, and returns only after that transaction is as durable
     as the store's mode promises; changes of concurrent callers may share a commit. A change that raises leaves no
     trace, and its error is raised to its caller alone. A change may be run more than once: it must do nothing but
-    read and save through its Tx. Reads outside a transaction see only committed state.
+    read and save through its Tx. A caller that is cancelled hears of it only when its change is decided, so that it
+    may let go of its lock then. Reads outside a transaction see only committed state.
     """
 
     async def open(self) -> None:

@@ -158,13 +158,14 @@ class Inode:
         os.fdatasync(self._fd)
 
     def _open(self) -> None:
-        while not self._open_existing():
+        while True:  # most files are new, and most are written to once
             try:
                 self._fd = create(self._path, self._disk.top)
+                self._hour.touch()
+                return
             except FileExistsError:
-                continue
-            self._hour.touch()
-            return
+                if self._open_existing():
+                    return
 
     def _open_existing(self) -> bool:
         try:
