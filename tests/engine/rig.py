@@ -18,6 +18,7 @@ from tusdrive.domain.requests import Append, NewUpload
 from tusdrive.domain.upload import Limits, State, Upload
 from tusdrive.engine.assembly import Assembly
 from tusdrive.engine.library import Library
+from tusdrive.engine.settle import settled
 from tusdrive.engine.upkeep import Upkeep
 from tusdrive.engine.uploads import Uploads
 from tusdrive.engine.verify import Verification
@@ -61,6 +62,13 @@ class Script:
         self.length = length
         self.taken = 0
         self._items = list(items)
+
+    async def whole(self, cap: int) -> bytes | None:
+        """Only a body of one piece is here at once."""
+        if len(self._items) == 1 and isinstance(self._items[0], bytes) and len(self._items[0]) <= cap:
+            self.taken = len(self._items[0])
+            return self._items[0]
+        return None
 
     async def drain_to(
         self,
@@ -142,7 +150,8 @@ class Watched:
 
     `fail_at` is the number (from 0) of the change that fails as if the disk had; nothing of it is kept. `before` and
     `after` are awaited around every change, with its number. With `detached`, a change that is under way is made
-    whether its caller still waits or not, as by a writer thread.
+    whether its caller still waits or not, as by a writer thread; the caller hears of its cancellation after that, as
+    the port promises.
     """
 
     def __init__(self, inner: StateStore) -> None:
@@ -155,7 +164,7 @@ class Watched:
 
     async def apply(self, change: Callable[[Any], Any], *, frees: bool = False) -> Any:
         if self.detached:
-            return await asyncio.shield(asyncio.ensure_future(self._apply(change)))
+            return await settled(self._apply(change))
         return await self._apply(change)
 
     async def _apply(self, change: Callable[[Any], Any]) -> Any:

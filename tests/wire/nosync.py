@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 
+from tusdrive.storage import fallocate
+
 
 def _nothing(*_: object) -> None:
     return None
 
 
 os.fdatasync = _nothing
+fallocate.sync_all = _nothing
 
 if __name__ == "__main__":
     from tusdrive.cli import main

@@ -34,6 +34,8 @@ class Ranges:
     @property
     def total(self) -> int:
         """How many bytes arrived."""
+        if not self.islands:
+            return self.prefix
         return self.prefix + sum(end - start for start, end in self.islands)
 
     @property

@@ -29,6 +29,9 @@ NOTHING = Ranges()
 class State(Enum):
     """Where an upload stands."""
 
+    # Members are one of a kind, and are looked up in tables twenty times for a small upload: Enum's own hash is slow.
+    __hash__ = object.__hash__
+
     ACTIVE = "active"  # takes bytes
     ASSEMBLING = "assembling"  # made of parts that are unfinished or still being copied
     VERIFYING = "verifying"  # all bytes are there, the declared hash is being checked
@@ -40,6 +43,8 @@ class State(Enum):
 
 class Action(Enum):
     """What may be asked of an upload."""
+
+    __hash__ = object.__hash__
 
     WRITE = "write"  # bytes, or a length
     VERIFY = "verify"  # begin to check the declared hash

@@ -102,8 +102,7 @@ def write(tx: Tx, written: Written, limits: Limits, new_id: NewId) -> Upload:
         return save(tx, before, after, limits)
     if after.hash is not None and after.kind is Kind.WHOLE:
         return save(tx, before, move(after, Action.VERIFY, tx.now), limits)
-    save(tx, before, after, limits)
-    return publish(tx, after, new_id, limits).upload
+    return publish(tx, after, new_id, limits, before=before).upload
 
 
 def reserve(tx: Tx, id: str, upto: int, limits: Limits, free: int) -> Upload:
@@ -120,15 +119,17 @@ def unreserve(tx: Tx, id: str, limits: Limits) -> Upload:
     return save(tx, before, evolve(before, reserved=before.received.end), limits)
 
 
-def publish(tx: Tx, upload: Upload, new_id: NewId, limits: Limits, proof: Proof | None = None) -> Ended:
+def publish(
+    tx: Tx, upload: Upload, new_id: NewId, limits: Limits, proof: Proof | None = None, *, before: Upload | None = None
+) -> Ended:
     """All bytes are there and right: the upload becomes a file (a part only becomes whole).
 
     Bytes that stand already, by server-computed SHA-256, are shared and these become garbage. Both files are charged
-    in full, so that nobody can tell.
+    in full, so that nobody can tell. `before` is the upload as it was saved last, when it is not `upload`.
     """
-    proof = proof or Proof()
+    proof, before = proof or Proof(), before or upload
     if upload.kind is Kind.PARTIAL:
-        return Ended(upload=save(tx, upload, finish(upload, None, tx.now), limits))
+        return Ended(upload=save(tx, before, finish(upload, None, tx.now), limits))
     size = upload.length or 0
     blob, garbage = _blob(tx, upload, size, proof.sha256)
     file = File(
@@ -137,7 +138,7 @@ def publish(tx: Tx, upload: Upload, new_id: NewId, limits: Limits, proof: Proof 
         bundle=upload.bundle, expires_at=upload.file_expires_at, created_at=tx.now, updated_at=tx.now,
     )
     done = tell_progress(tx, finish(upload, file.id, tx.now))
-    save(tx, upload, done, limits)
+    save(tx, before, done, limits)
     tx.save_file(file)
     charge(tx, upload.account, size)
     tx.emit(events.completed(done))
@@ -168,8 +169,7 @@ def begin_verify(tx: Tx, id: str, limits: Limits, new_id: NewId, correct: Callab
     wanted = correct(before)
     after = move(wanted, Action.VERIFY, tx.now)
     if after.hash is None:
-        save(tx, before, wanted, limits)
-        return publish(tx, wanted, new_id, limits)
+        return publish(tx, wanted, new_id, limits, before=before)
     return Ended(upload=save(tx, before, after, limits))
 
 

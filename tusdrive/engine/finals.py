@@ -58,5 +58,4 @@ def assemble(tx: Tx, id: str, size: int, limits: Limits, new_id: NewId) -> Ended
     if before.state is not State.ASSEMBLING:
         move(before, Action.FINISH, tx.now)
     after = evolve(before, length=size, received=Ranges(size), allocated=size, reserved=size, active_at=tx.now)
-    save(tx, before, after, limits)
-    return publish(tx, after, new_id, limits)
+    return publish(tx, after, new_id, limits, before=before)

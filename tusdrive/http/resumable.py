@@ -76,21 +76,27 @@ class Resumable:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = call_of(scope).headers
-        method = call_of(scope).method
-        dialect = next(each for each in self._context.dialects if each.speaks(method, headers))
-        ask = _Ask(scope, receive, send, dialect, method)
+        call = call_of(scope)
+        ask = _Ask(scope, receive, send, self._dialect(call), call.method)
         try:
             reply = await self._answer(ask)
         except TusdriveError as exc:
             reply = await self._refused(ask, exc)
         except Exception as exc:
             logger.error("unexpected error", exc_info=exc, extra={"action": "error", "id": ask.call.id})
-            reply = dialect.refused(exc, None)
+            reply = ask.dialect.refused(exc, None)
         finally:
             ask.call.close()
         if reply is not None:
             await send_reply(reply, scope, receive, send)
+
+    def _dialect(self, call: Call) -> Dialect:
+        """The first that speaks; the last one answers for what nobody else does."""
+        *others, last = self._context.dialects
+        for each in others:
+            if each.speaks(call.method, call.headers):
+                return each
+        return last
 
     async def _answer(self, ask: _Ask) -> Reply | None:
         scope = ask.scope

@@ -62,6 +62,9 @@ class Body(Protocol):
         Raises only what the file raises; everything about the body is in the result.
         """
 
+    async def whole(self, cap: int) -> bytes | None:
+        """The whole body, if it is here already and has at most `cap` bytes. Never waits; a drain gives it too."""
+
     async def read(self, size: int, *, stop: Stop) -> tuple[bytes, End | None]:
         """At most `size` bytes, at least one unless the second value says why there are none."""
 

@@ -1,6 +1,6 @@
-"""Two Linux calls that `os` does not have, or has only with the C library's emulation behind it.
+"""Three Linux calls that `os` does not have, or has only with the C library's emulation behind it.
 
-`os.posix_fallocate` writes zeros where the file system cannot set blocks aside, and changes the file's size. These do
+`os.posix_fallocate` writes zeros where the file system cannot set blocks aside, and changes the file's size. Ours does
 neither. All raise OSError; ENOSYS where the system has no such call. They release the GIL.
 """
 
@@ -29,6 +29,7 @@ def _function(name: str, *arguments: type) -> Callable[..., int] | None:
 
 
 _fallocate = _function("fallocate", ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+_syncfs = _function("syncfs", ctypes.c_int)
 _sync_file_range = _function("sync_file_range", ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
 
 
@@ -47,6 +48,15 @@ def set_aside(fd: int, end: int) -> None:
     A call that fails may leave the blocks it had got; the caller gives them back.
     """
     _call(_fallocate, fd, _KEEP_SIZE, 0, end)
+
+
+def has_syncfs() -> bool:
+    return _syncfs is not None
+
+
+def sync_all(fd: int) -> None:
+    """Make all that was written to the file system that `fd` is on durable: data, sizes, names."""
+    _call(_syncfs, fd)
 
 
 def start_writeback(fd: int) -> None:

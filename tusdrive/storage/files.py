@@ -18,6 +18,7 @@ from typing import Literal
 from ..ports import Source
 from . import bulk
 from .errors import Translated
+from .group import GroupSync
 from .inode import DIRECTORY_MODE, Barrier, Disk, Inode, sync_directory
 from .threads import Threads
 
@@ -59,11 +60,14 @@ class FileChunks:
         self._threads = Threads(threads, "bytes")
         # Joining and hashing take seconds; they have their own threads, so that no PATCH waits behind them.
         self._bulk = Threads(2, "bulk")
+        self._group = GroupSync(self._top, self._bulk)
 
     async def open(self) -> None:
         """Makes `bytes` below the root. Raises StorageFailed."""
         with self._errors:
             await self._threads.run(self._make_top)
+            if self._disk.durable:
+                self._group.open()
 
     def _make_top(self) -> None:
         os.makedirs(self._top, DIRECTORY_MODE, exist_ok=True)
@@ -72,6 +76,7 @@ class FileChunks:
 
     async def close(self) -> None:
         """Waits for what is under way."""
+        await self._group.close()
         await self._threads.close()
         await self._bulk.close()
         for inode in self._inodes.values():
@@ -87,7 +92,10 @@ class FileChunks:
         inode.users += 1
         if expected is not None:
             inode.expected = expected
-        return Writer(inode, self._threads, self._errors, self._disk.durable, partial(self._release, place, inode))
+        return Writer(
+            inode, self._threads, self._group if self._disk.durable else None, self._errors,
+            partial(self._release, place, inode),
+        )
 
     def _release(self, place: str, inode: Inode) -> None:
         inode.users -= 1
@@ -186,15 +194,22 @@ def _names(directory: str) -> list[tuple[str, float]]:
 class Writer:
     """A ChunkFile: one request's hold on an Inode."""
 
-    __slots__ = ("_durable", "_errors", "_inode", "_release", "_threads")
+    __slots__ = ("_durable", "_errors", "_group", "_inode", "_release", "_threads")
 
     def __init__(
-        self, inode: Inode, threads: Threads, errors: Translated, durable: bool, release: Callable[[], None]
+        self,
+        inode: Inode,
+        threads: Threads,
+        group: GroupSync | None,
+        errors: Translated,
+        release: Callable[[], None],
     ) -> None:
+        """`group`: how small writes are made durable together; None when nothing is."""
         self._inode = inode
         self._threads = threads
         self._errors = errors
-        self._durable = durable
+        self._group = group
+        self._durable = group is not None
         self._release: Callable[[], None] | None = release
 
     @property
@@ -203,6 +218,8 @@ class Writer:
 
     async def write(self, position: int, pieces: Sequence[bytes | memoryview], *, sync: bool = False) -> int:
         size = sum(map(len, pieces))
+        if self._group is not None and sync and size <= TINY:
+            return await self._write_tiny(self._group, position, pieces, size)
         work = partial(self._write, position, pieces, size, sync and self._durable)
         with self._errors:
             # A write to the page cache takes 10 us, less than the way to a thread and back: 32 relaxed writers of new
@@ -212,6 +229,26 @@ class Writer:
                 work()
             else:
                 await self._threads.run(work)
+        return size
+
+    async def _write_tiny(
+        self, group: GroupSync, position: int, pieces: Sequence[bytes | memoryview], size: int
+    ) -> int:
+        """Durable, together with others if there are any."""
+        group.writers += 1
+        try:
+            with self._errors:
+                if not group.is_worth_it():
+                    await self._threads.run(partial(self._write, position, pieces, size, True))
+                    return size
+                if self._threads.idle:
+                    self._write(position, pieces, size, False)
+                else:
+                    await self._threads.run(partial(self._write, position, pieces, size, False))
+                with self._inode.poisoned_by_errors():
+                    await group.settle()
+        finally:
+            group.writers -= 1
         return size
 
     def _write(self, position: int, pieces: Sequence[bytes | memoryview], size: int, sync: bool) -> None:

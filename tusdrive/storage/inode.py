@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ..domain.errors import StorageFailed
@@ -28,6 +29,28 @@ def sync_directory(path: str) -> None:
         os.close(fd)
 
 
+class Turn:
+    """A lock and its condition. The condition is made when somebody has to wait: few files are ever waited for."""
+
+    __slots__ = ("_condition", "acquire", "lock", "release")
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.acquire, self.release = self.lock.acquire, self.lock.release
+        self._condition: threading.Condition | None = None
+
+    def wait(self) -> None:
+        """With the lock held: let go of it until somebody notifies."""
+        if self._condition is None:
+            self._condition = threading.Condition(self.lock)
+        self._condition.wait()
+
+    def notify_all(self) -> None:
+        """With the lock held."""
+        if self._condition is not None:
+            self._condition.notify_all()
+
+
 class Barrier:
     """A file or a directory that can be made durable. One sync serves all whose change was made before it began.
 
@@ -35,11 +58,11 @@ class Barrier:
     one as a success. A new barrier counts as changed: somebody may have died between change and sync.
     """
 
-    __slots__ = ("_changes", "_cond", "_durable", "_sync", "_syncing", "failed")
+    __slots__ = ("_changes", "_durable", "_sync", "_syncing", "_turn", "failed")
 
     def __init__(self, sync: Callable[[], None]) -> None:
         self._sync = sync
-        self._cond = threading.Condition(threading.Lock())
+        self._turn = Turn()
         self._changes = 1
         self._durable = 0
         self._syncing = False
@@ -47,33 +70,33 @@ class Barrier:
 
     def touch(self) -> None:
         """Something was changed just now."""
-        with self._cond:
+        with self._turn.lock:
             self._changes += 1
 
     def settle(self) -> None:
         """All changes so far are durable on return. Raises OSError for the sync that failed, StorageFailed later."""
-        with self._cond:
+        with self._turn.lock:
             wanted = self._changes
             while self._durable < wanted:
                 if self.failed:
                     raise StorageFailed
                 if self._syncing:
-                    self._cond.wait()
+                    self._turn.wait()
                 else:
                     self._sync_now()
 
     def _sync_now(self) -> None:
         self._syncing, covers = True, self._changes
-        self._cond.release()
+        self._turn.release()
         try:
             self._sync()
         except OSError as exc:
             self.failed = exc.errno not in _NOT_TRIED
             raise
         finally:
-            self._cond.acquire()
+            self._turn.acquire()
             self._syncing = False
-            self._cond.notify_all()
+            self._turn.notify_all()
         self._durable = covers
 
 
@@ -99,7 +122,7 @@ class Inode:
     def __init__(self, path: str, hour: Barrier, disk: Disk) -> None:
         self._path = path
         self._disk = disk
-        self._turn = threading.Condition(threading.Lock())
+        self._turn = Turn()
         self._writing = 0
         self._hour = hour
         self._data = Barrier(self._datasync)
@@ -110,7 +133,7 @@ class Inode:
 
     def write(self, position: int, pieces: Sequence[bytes | memoryview], size: int) -> None:
         """Write all of `pieces`, `size` bytes together. Opens the file, or makes it. Raises OSError, StorageFailed."""
-        with self._turn:
+        with self._turn.lock:
             if self._data.failed:
                 raise StorageFailed
             if self._fd < 0:
@@ -123,7 +146,7 @@ class Inode:
             done += size
         finally:
             self._data.touch()
-            with self._turn:
+            with self._turn.lock:
                 if position <= self.allocated < done:
                     self.allocated = done
                 self._writing -= 1
@@ -132,7 +155,7 @@ class Inode:
 
     def read(self, position: int, size: int) -> bytes:
         """At most `size` bytes; none when there is no file. Raises OSError, StorageFailed."""
-        with self._turn:
+        with self._turn.lock:
             if self._data.failed:
                 raise StorageFailed
             if self._fd < 0 and not self._open_existing():
@@ -153,6 +176,15 @@ class Inode:
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             os.close(fd)
+
+    @contextmanager
+    def poisoned_by_errors(self) -> Iterator[None]:
+        """A sync elsewhere speaks for this file too: if it fails, nothing may be relied on here either."""
+        try:
+            yield
+        except OSError:
+            self._data.failed = True
+            raise
 
     def _datasync(self) -> None:
         os.fdatasync(self._fd)

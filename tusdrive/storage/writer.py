@@ -3,8 +3,9 @@
 aiosqlite serves the reads but not this: it crosses from the loop to its thread and back for each statement, 60 to 70
 microseconds that a batch would pay several times. Here a batch of changes crosses once there and once back.
 
-The thread takes all changes that wait, runs them one after the other through one unit of work, writes what they
-changed as one statement and answers all of them with one call to the loop.
+All changes that wait are run one after the other through one unit of work, on the loop if they find all they need in
+memory (storage/prepare.py) and else on the thread. The thread writes what they changed as one statement, in one
+transaction, and answers all of them with one call to the loop. One batch is under way at a time.
 """
 
 from __future__ import annotations
@@ -16,15 +17,17 @@ import random
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from ..domain.errors import ShuttingDown, StorageFailed
 from ..ports import Now, Tx
 from . import flush
 from .cache import Caches
 from .jobs import Change, Errand, Job, answer_all
+from .prepare import MOST, CachedLoader, Prepared, prepare
 from .sqlite_errors import is_about_values, is_busy, is_full, loses_data, translate
 from .sqlite_load import SqliteLoader
 from .sqlite_open import Database
@@ -34,10 +37,14 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-BATCH = 512
-"""Most changes in a commit; it bounds how long the first waits for the last."""
-
 BUSY_TRIES = 3
+
+
+class Batch(NamedTuple):
+    """Changes to commit together; `prepared` if they were run already."""
+
+    jobs: list[Change[Any]]
+    prepared: Prepared | None
 
 
 class Writer:
@@ -47,7 +54,11 @@ class Writer:
         self._database = database
         self._caches = caches
         self._now = now
-        self._queue: queue.SimpleQueue[Change[Any] | Errand[Any]] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Batch | Errand[Any]] = queue.SimpleQueue()
+        self._loader_of_loop = CachedLoader(caches)
+        self._waiting: deque[Change[Any]] = deque()
+        self._is_busy = False  # a batch is under way, or about to be
+        self._idle: asyncio.Future[None] | None = None  # whoever waits for the last batch
         self._is_running = False
         self._takes_jobs = False
         self._broken: BaseException | None = None
@@ -70,6 +81,9 @@ class Writer:
     async def stop(self) -> None:
         """Do what was asked for, then close the database."""
         self.end()
+        if self._is_busy:
+            self._idle = self._loop.create_future()
+            await self._idle
         if self._is_running:
             self._is_running = False
             await self._ask(Errand(lambda connection: None, is_last=True))
@@ -77,16 +91,41 @@ class Writer:
     async def apply(self, change: Callable[[Tx], T], frees: bool = False) -> T:
         """As ports.StateStore.apply."""
         self._require_open()
-        return await self._ask(Change(change, frees))
+        job = Change(change, frees)
+        self._waiting.append(job)
+        if not self._is_busy:
+            self._is_busy = True
+            # Not at once: what else becomes ready in this round of the loop goes with it.
+            self._loop.call_soon(self._begin)
+        return await job.wait()
 
     async def alone(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` on the thread with the connection, between commits."""
         self._require_open()
         return await self._ask(Errand(work))
 
+    def _begin(self) -> None:
+        """Run what waits, and hand it to the thread to commit."""
+        jobs = [self._waiting.popleft() for _ in range(min(MOST, len(self._waiting)))]
+        prepared = None if self._broken is not None else prepare(jobs, self._loader_of_loop, self._now)
+        if prepared is not None and prepared.columns is None:
+            self._end_batch(jobs)
+            return
+        if prepared is not None:
+            self._caches.hold(prepared.unit)
+        self._queue.put(Batch(jobs, prepared))
+
+    def _end_batch(self, jobs: Sequence[Change[Any]]) -> None:
+        answer_all(jobs)
+        self._is_busy = bool(self._waiting)
+        if self._is_busy:
+            self._begin()
+        elif self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
+
     @property
     def waiting(self) -> int:
-        return self._queue.qsize()
+        return len(self._waiting) + self._queue.qsize()
 
     @property
     def is_broken(self) -> bool:
@@ -96,7 +135,7 @@ class Writer:
         if not self._takes_jobs:
             raise ShuttingDown()
 
-    async def _ask(self, job: Change[T] | Errand[T]) -> T:
+    async def _ask(self, job: Errand[T]) -> T:
         self._queue.put(job)
         return await job.wait()
 
@@ -110,32 +149,34 @@ class Writer:
         self._loader = SqliteLoader(self._database.connection, self._caches)
         job = self._queue.get()
         while not (isinstance(job, Errand) and job.is_last):
-            job = self._serve(job) or self._queue.get()
+            self._serve(job)
+            job = self._queue.get()
         job.attempt(self._database.close)
         self._answer([job])
 
-    def _serve(self, job: Change[Any] | Errand[Any]) -> Change[Any] | Errand[Any] | None:
-        """Do it, a change together with others that wait. An errand that was met behind them is next."""
+    def _serve(self, job: Batch | Errand[Any]) -> None:
         if isinstance(job, Errand):
             self._run(job)
             self._answer([job])
-            return None
-        batch, next = self._take(job)
-        self._commit(batch)
-        self._answer(batch)
+            return
+        if job.prepared is None:
+            self._commit(job.jobs)
+        else:
+            self._write(job.jobs, job.prepared)
+        with suppress(RuntimeError):  # the loop is closed: nobody is there to hear
+            self._loop.call_soon_threadsafe(self._end_batch, job.jobs)
         self._database.tend_wal()
         self._database.ballast.tend()
-        return next
 
-    def _take(self, first: Change[Any]) -> tuple[list[Change[Any]], Errand[Any] | None]:
-        batch = [first]
-        with suppress(queue.Empty):
-            while len(batch) < BATCH:
-                job = self._queue.get_nowait()
-                if isinstance(job, Errand):
-                    return batch, job
-                batch.append(job)
-        return batch, None
+    def _write(self, jobs: Sequence[Change[Any]], prepared: Prepared) -> None:
+        """Commit what was run on the loop."""
+        try:
+            self._store(prepared.unit, prepared.columns or (), prepared.rows, any(job.frees for job in jobs))
+        except BaseException as exc:
+            if is_about_values(exc):
+                self._commit(jobs)
+            else:
+                self._fail(jobs, exc)
 
     def _answer(self, jobs: Sequence[Job[Any]]) -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody is there to hear
@@ -170,15 +211,18 @@ class Writer:
         changes = flush.gather(unit)
         if not changes.count():
             return
-        columns = changes.columns()
         self._caches.hold(unit)
+        self._store(unit, changes.columns(), changes.count(), frees)
+
+    def _store(self, unit: Unit, columns: tuple[str | None, ...], count: int, frees: bool) -> None:
+        """Write and commit. What is changed is out of the caches already, and comes back or is gone."""
         try:
             self._insert(columns, frees)
         except BaseException:
             self._caches.give_up()
             raise
         self._caches.publish(unit)
-        self._database.rows += changes.count()
+        self._database.rows += count
         self.commits += 1
 
     def _insert(self, columns: tuple[str | None, ...], frees: bool) -> None:

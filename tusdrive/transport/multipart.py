@@ -74,6 +74,9 @@ class MultipartBody(PulledBody):
         """Not known before the end."""
         return None
 
+    async def whole(self, cap: int) -> None:
+        """None: a form is read as it comes."""
+
     async def open(self, *, stop: Stop | None = None) -> None:
         """Read up to the file's first byte. Raises Invalid, Incomplete, BodyTimeout, Interrupted."""
         _raise_for(await self._reach_payload(stop or Never()))
