@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import faulthandler
+import gc
 import logging
 import os
 import socket
@@ -182,11 +183,22 @@ def configuration(app: App, settings: Settings) -> uvicorn.Config:
     return config
 
 
+def _calm_collector() -> None:
+    """Look for garbage in circles more rarely: requests make none to speak of, and what was imported stays anyway.
+
+    The collector took 7 % of the time of small uploads.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
 def run(app: Any, settings: Settings, sockets: list[socket.socket], ready: Callable[[], None]) -> int:
     """Serve until a signal comes; the exit status. `ready` is called once connections are accepted.
 
     `app.drain()` asks all bodies to stop. Raises CannotListen for a certificate that cannot be used.
     """
+    _calm_collector()
     server = Server(configuration(app, settings), drain=app.drain, grace=settings.shutdown_grace, ready=ready)
     try:
         server.run(sockets)

@@ -68,7 +68,7 @@ def test_during_a_commit_nothing_is_served_and_nothing_is_kept(cache: Cache[Uplo
 def test_a_commit_that_failed_leaves_the_value_to_be_read_again(cache: Cache[Upload]) -> None:
     cache.put("u1", OLD)
     cache.hold(["u1"])
-    cache.release({})
+    cache.release({"u1": NEW}, committed=False)
     assert cache.get("u1") is None
     ticket = cache.miss("u1")
     assert cache.fill("u1", ticket, OLD) == OLD

@@ -319,6 +319,7 @@ async def test_cancellation_is_raised_when_the_change_is_decided(path: Path, clo
     entered, go = threading.Event(), threading.Event()
 
     def slow(tx: Tx) -> None:
+        tx.waiting_on("p1")  # is not in memory, so it is run on the thread
         entered.set()
         assert go.wait(5)
         tx.save_upload(upload("u1"))

@@ -8,4 +8,4 @@ Now = Callable[[], int]
 """The wall clock in microseconds since 1970 UTC."""
 
 NewId = Callable[[], str]
-"""A fresh id: 32 lower-case hex digits, 128 random bits."""
+"""A fresh id: 32 lower-case hex digits, the second it is made in and 96 random bits."""

@@ -26,7 +26,7 @@ class Cache(Generic[V]):
         self._size = size
         self._weight = 0
         self._values: dict[str, V] = {}  # least recently used first
-        self._held: set[str] = set()  # in a commit that is under way
+        self._held: dict[str, int] = {}  # in how many commits that are under way
         self._reading: dict[str, object] = {}  # tickets of reads that no commit has overtaken
         self._lock = Lock()
 
@@ -65,17 +65,19 @@ class Cache(Generic[V]):
     def hold(self, ids: Iterable[str]) -> None:
         """A commit of these begins."""
         with self._lock:
-            self._held.update(ids)
-            for id in self._held:
+            for id in ids:
+                self._held[id] = self._held.get(id, 0) + 1
                 self._drop(id)
                 self._reading.pop(id, None)
 
-    def release(self, values: dict[str, V | None]) -> None:
-        """The commit is over, and these are its values; none if it failed. None is for what is no more."""
+    def release(self, values: dict[str, V | None], committed: bool = True) -> None:
+        """The commit of these is over. A value that the next commit changes as well stays out; None is no more."""
         with self._lock:
-            self._held.clear()
             for id, value in values.items():
-                if value is not None:
+                left = self._held.pop(id, 1) - 1
+                if left:
+                    self._held[id] = left
+                elif committed and value is not None:
                     self._set(id, value)
 
     def _set(self, id: str, value: V) -> None:
@@ -125,7 +127,11 @@ class Caches:
         self.spaces.release(unit.spaces.batch)
         self.sequences.release(unit.sequences.batch)
 
-    def give_up(self) -> None:
+    def give_up(self, unit: Unit) -> None:
         """It failed: what is in the database is as before."""
-        for cache in (self.uploads, self.files, self.blobs, self.accounts, self.spaces, self.sequences):
-            cache.release({})
+        self.uploads.release(unit.uploads.batch, False)
+        self.files.release(unit.files.batch, False)
+        self.blobs.release(unit.blobs.batch, False)
+        self.accounts.release(unit.accounts.batch, False)
+        self.spaces.release(unit.spaces.batch, False)
+        self.sequences.release(unit.sequences.batch, False)

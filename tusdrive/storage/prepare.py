@@ -7,7 +7,7 @@ that needs the database is run on the thread instead: changes may be run again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
@@ -17,41 +17,41 @@ from ..domain.upload import Upload
 from . import flush
 from .cache import Cache, Caches
 from .jobs import Change
-from .unit import Unit
+from .unit import Layers, Unit
 
 V = TypeVar("V")
-
-MOST = 64
-"""Changes that are run in one go, so that the loop is not held up for more than some 2 ms."""
-
 
 class Miss(BaseException):
     """Not in memory. Not an Exception, so that no change takes it for an answer."""
 
 
 class CachedLoader:
-    """unit.Loader over the caches alone. Raises Miss."""
+    """unit.Loader over what the batch before it changed, if that is still being committed, and the caches.
 
-    def __init__(self, caches: Caches) -> None:
+    Raises Miss.
+    """
+
+    def __init__(self, caches: Caches, ahead: Unit | None) -> None:
         self._caches = caches
+        self._ahead = ahead
 
     def upload(self, id: str) -> Upload | None:
-        return _hit(self._caches.uploads, id)
+        return _hit(self._caches.uploads, self._ahead.uploads if self._ahead else None, id)
 
     def file(self, id: str) -> File | None:
-        return _hit(self._caches.files, id)
+        return _hit(self._caches.files, self._ahead.files if self._ahead else None, id)
 
     def blob(self, id: str) -> Blob | None:
-        return _hit(self._caches.blobs, id)
+        return _hit(self._caches.blobs, self._ahead.blobs if self._ahead else None, id)
 
     def account(self, id: str) -> Account | None:
-        return _hit(self._caches.accounts, id)
+        return _hit(self._caches.accounts, self._ahead.accounts if self._ahead else None, id)
 
     def space(self, id: str) -> Space | None:
-        return _hit(self._caches.spaces, id)
+        return _hit(self._caches.spaces, self._ahead.spaces if self._ahead else None, id)
 
     def sequence(self, account: str) -> int | None:
-        return _hit(self._caches.sequences, account)
+        return _hit(self._caches.sequences, self._ahead.sequences if self._ahead else None, account)
 
     def waiting_on(self, part: str) -> NoReturn:
         raise Miss
@@ -68,7 +68,9 @@ class CachedLoader:
         raise Miss
 
 
-def _hit(cache: Cache[V], id: str) -> V:
+def _hit(cache: Cache[V], ahead: Layers[V] | None, id: str) -> V | None:
+    if ahead is not None and id in ahead.batch:
+        return ahead.batch[id]
     value = cache.get(id)
     if value is None:
         raise Miss
@@ -84,14 +86,50 @@ class Prepared:
     rows: int
 
 
-def prepare(jobs: Sequence[Change[Any]], loader: CachedLoader, now: Callable[[], int]) -> Prepared | None:
-    """Run the changes, if they need nothing but the caches; None when they do, and then nothing was done."""
-    unit = Unit(loader, now())
+class Gathering:
+    """The batch that gathers, on the loop: its changes are run as they come, if they find what they need."""
+
+    def __init__(self, caches: Caches, now: Callable[[], int]) -> None:
+        self._caches = caches
+        self._now = now
+        self.jobs: list[Change[Any]] = []
+        self._unit: Unit | None = None
+        self._ahead: Unit | None = None  # the batch before, while it is being committed
+        self._is_runnable = True
+
+    def add(self, job: Change[Any]) -> None:
+        """One more change. Run now, unless it or one before it has to wait for the database."""
+        self.jobs.append(job)
+        if self._is_runnable:
+            self._run(job)
+
+    def _run(self, job: Change[Any]) -> None:
+        unit = self._unit
+        if unit is None:
+            unit = self._unit = Unit(CachedLoader(self._caches, self._ahead), self._now())
+        job.attempt(lambda: unit.run(job.change))
+        self._is_runnable = not isinstance(job.error, Miss)
+
+    def start_anew(self) -> None:
+        """The batch before came out otherwise than was thought: what was run over it has to be run again."""
+        self._unit = self._ahead = None
+        self._is_runnable = True
+        for job in self.jobs:
+            if self._is_runnable:
+                self._run(job)
+
+    def take(self, is_broken: bool) -> tuple[list[Change[Any]], Prepared | None]:
+        """What has gathered, and as rows if it was run; the next batch begins, over this one."""
+        jobs, unit = self.jobs, self._unit
+        prepared = _prepared(unit) if unit is not None and self._is_runnable and not is_broken else None
+        self.jobs, self._unit = [], None
+        self._ahead = prepared.unit if prepared is not None else None
+        self._is_runnable = prepared is not None  # else nobody knows what there will be
+        return jobs, prepared
+
+
+def _prepared(unit: Unit) -> Prepared | None:
     try:
-        for job in jobs:
-            job.attempt(lambda change=job.change: unit.run(change))  # type: ignore[misc]
-            if isinstance(job.error, Miss):
-                return None
         changes = flush.gather(unit)
         count = changes.count()
         return Prepared(unit=unit, columns=changes.columns() if count else None, rows=count)

@@ -3,9 +3,10 @@
 aiosqlite serves the reads but not this: it crosses from the loop to its thread and back for each statement, 60 to 70
 microseconds that a batch would pay several times. Here a batch of changes crosses once there and once back.
 
-All changes that wait are run one after the other through one unit of work, on the loop if they find all they need in
-memory (storage/prepare.py) and else on the thread. The thread writes what they changed as one statement, in one
-transaction, and answers all of them with one call to the loop. One batch is under way at a time.
+A change is run at once, on the loop, over the unit of work of the batch that gathers, if all it asks for is in memory
+(storage/prepare.py). When the thread is free it gets the batch, and writes what it changed as one statement, in one
+transaction; meanwhile the next one gathers over what this one will have changed. A batch that needs the database, or
+whose forerunner failed, is run anew, on the thread.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import random
 import sqlite3
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
@@ -27,7 +27,7 @@ from ..ports import Now, Tx
 from . import flush
 from .cache import Caches
 from .jobs import Change, Errand, Job, answer_all
-from .prepare import MOST, CachedLoader, Prepared, prepare
+from .prepare import Gathering, Prepared
 from .sqlite_errors import is_about_values, is_busy, is_full, loses_data, translate
 from .sqlite_load import SqliteLoader
 from .sqlite_open import Database
@@ -55,9 +55,9 @@ class Writer:
         self._caches = caches
         self._now = now
         self._queue: queue.SimpleQueue[Batch | Errand[Any]] = queue.SimpleQueue()
-        self._loader_of_loop = CachedLoader(caches)
-        self._waiting: deque[Change[Any]] = deque()
-        self._is_busy = False  # a batch is under way, or about to be
+        self._gathering = Gathering(caches, now)
+        self._under_way: Batch | None = None  # with the thread
+        self._is_called = False  # the loop is about to give the thread a batch
         self._idle: asyncio.Future[None] | None = None  # whoever waits for the last batch
         self._is_running = False
         self._takes_jobs = False
@@ -81,7 +81,7 @@ class Writer:
     async def stop(self) -> None:
         """Do what was asked for, then close the database."""
         self.end()
-        if self._is_busy:
+        if self._gathering.jobs or self._under_way:
             self._idle = self._loop.create_future()
             await self._idle
         if self._is_running:
@@ -92,11 +92,11 @@ class Writer:
         """As ports.StateStore.apply."""
         self._require_open()
         job = Change(change, frees)
-        self._waiting.append(job)
-        if not self._is_busy:
-            self._is_busy = True
+        self._gathering.add(job)
+        if self._under_way is None and not self._is_called:
+            self._is_called = True
             # Not at once: what else becomes ready in this round of the loop goes with it.
-            self._loop.call_soon(self._begin)
+            self._loop.call_soon(self._hand_over)
         return await job.wait()
 
     async def alone(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -104,28 +104,30 @@ class Writer:
         self._require_open()
         return await self._ask(Errand(work))
 
-    def _begin(self) -> None:
-        """Run what waits, and hand it to the thread to commit."""
-        jobs = [self._waiting.popleft() for _ in range(min(MOST, len(self._waiting)))]
-        prepared = None if self._broken is not None else prepare(jobs, self._loader_of_loop, self._now)
-        if prepared is not None and prepared.columns is None:
-            self._end_batch(jobs)
-            return
+    def _hand_over(self) -> None:
+        """Give the thread what has gathered."""
+        self._is_called = False
+        jobs, prepared = self._gathering.take(self._broken is not None)
         if prepared is not None:
             self._caches.hold(prepared.unit)
-        self._queue.put(Batch(jobs, prepared))
+        self._under_way = Batch(jobs, prepared)
+        self._queue.put(self._under_way)
 
-    def _end_batch(self, jobs: Sequence[Change[Any]]) -> None:
-        answer_all(jobs)
-        self._is_busy = bool(self._waiting)
-        if self._is_busy:
-            self._begin()
+    def _end_batch(self, as_prepared: bool) -> None:
+        """The thread is done with a batch. What has gathered over it counts only if it came out as it was prepared."""
+        assert self._under_way is not None, "only what is under way ends"
+        answer_all(self._under_way.jobs)
+        self._under_way = None
+        if not as_prepared:
+            self._gathering.start_anew()
+        if self._gathering.jobs:
+            self._hand_over()
         elif self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
 
     @property
     def waiting(self) -> int:
-        return len(self._waiting) + self._queue.qsize()
+        return len(self._gathering.jobs) + (len(self._under_way.jobs) if self._under_way else 0)
 
     @property
     def is_broken(self) -> bool:
@@ -159,24 +161,27 @@ class Writer:
             self._run(job)
             self._answer([job])
             return
-        if job.prepared is None:
-            self._commit(job.jobs)
-        else:
-            self._write(job.jobs, job.prepared)
+        as_prepared = self._write(job)
         with suppress(RuntimeError):  # the loop is closed: nobody is there to hear
-            self._loop.call_soon_threadsafe(self._end_batch, job.jobs)
+            self._loop.call_soon_threadsafe(self._end_batch, as_prepared)
         self._database.tend_wal()
         self._database.ballast.tend()
 
-    def _write(self, jobs: Sequence[Change[Any]], prepared: Prepared) -> None:
-        """Commit what was run on the loop."""
+    def _write(self, batch: Batch) -> bool:
+        """Commit what was run on the loop, or run it here; whether it is committed as it was prepared."""
+        jobs, prepared = batch
+        if prepared is None:
+            self._commit(jobs)
+            return False
         try:
-            self._store(prepared.unit, prepared.columns or (), prepared.rows, any(job.frees for job in jobs))
+            self._store(prepared.unit, prepared.columns, prepared.rows, any(job.frees for job in jobs))
+            return True
         except BaseException as exc:
             if is_about_values(exc):
                 self._commit(jobs)
             else:
                 self._fail(jobs, exc)
+            return False
 
     def _answer(self, jobs: Sequence[Job[Any]]) -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody is there to hear
@@ -214,16 +219,17 @@ class Writer:
         self._caches.hold(unit)
         self._store(unit, changes.columns(), changes.count(), frees)
 
-    def _store(self, unit: Unit, columns: tuple[str | None, ...], count: int, frees: bool) -> None:
+    def _store(self, unit: Unit, columns: tuple[str | None, ...] | None, count: int, frees: bool) -> None:
         """Write and commit. What is changed is out of the caches already, and comes back or is gone."""
         try:
-            self._insert(columns, frees)
+            if columns is not None:
+                self._insert(columns, frees)
         except BaseException:
-            self._caches.give_up()
+            self._caches.give_up(unit)
             raise
         self._caches.publish(unit)
         self._database.rows += count
-        self.commits += 1
+        self.commits += columns is not None
 
     def _insert(self, columns: tuple[str | None, ...], frees: bool) -> None:
         """Write and commit. Each BUSY has waited for the busy timeout already; what frees room may use the reserve."""
