@@ -128,7 +128,7 @@ class Model:
         if known and offset + len(body) > len(item.data):
             return 413, "SIZE_EXCEEDED"
         if item.state == "completed":
-            return 204, ""  # nothing, at the end of what is finished; no checksum is asked of nothing
+            return (460, "CHECKSUM_MISMATCH") if checked is False else (204, "")
         for at, byte in enumerate(body, offset):
             if item.have[at] and item.data[at] != byte:
                 if checked is None:  # what came before the island is kept

@@ -24,12 +24,8 @@ MIB = 2**20
 WAL_LIMIT = 32 * MIB
 """A WAL file longer than this is emptied as soon as no reader needs it."""
 
-CHECKPOINT_PAGES = 2000
-"""A commit that leaves the WAL longer than this (8 MiB) copies it into the database, and the changes behind it wait.
-
-Changes/s were the same from 1,000 pages to 7,500; the slowest hundredth of 32 at a time took 10 ms with 1,000, 13 with
-2,000, 19 with 4,000 and 28 with 7,500.
-"""
+CHECKPOINT_PAGES = 4000
+"""A commit that leaves the WAL longer than this (16 MiB) copies it into the database, and the changes behind it wait."""
 
 _RESTORE = """the state database {path} is damaged: {detail}
 Nothing was changed. To restore it:
