@@ -25,7 +25,12 @@ WAL_LIMIT = 32 * MIB
 """A WAL file longer than this is emptied as soon as no reader needs it."""
 
 CHECKPOINT_PAGES = 4000
-"""A commit that leaves the WAL longer than this (16 MiB) copies it into the database, and the changes behind it wait."""
+"""A commit that leaves the WAL longer than this (16 MiB) copies it into the database, and the changes behind it wait.
+
+Changes/s were the same from 1,000 pages to 7,500. Of changes alone, the slowest hundredth of 32 at a time took 10 ms
+with 1,000, 13 with 2,000, 19 with 4,000, 28 with 7,500; of small uploads over HTTP the slowest tenth took 17 ms with
+2,000 and 10 with 7,000.
+"""
 
 _RESTORE = """the state database {path} is damaged: {detail}
 Nothing was changed. To restore it:
