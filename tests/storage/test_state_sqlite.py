@@ -69,7 +69,7 @@ async def test_what_is_set(path: Path, clock: Clock, durability: str, setting: i
         return [connection.execute(f"PRAGMA {pragma}").fetchone()[0] for pragma in asked]
 
     async with opened(path, clock, durability=durability) as state:
-        assert await state._writer.alone(settings) == [setting, "wal", 1, 5000, 2, 2000]
+        assert await state._writer.alone(settings) == [setting, "wal", 1, 5000, 2, 4000]
         assert state.facts()["durability"] == durability
         assert state.facts()["synchronous"] == name
         for reader in (state._values, state._lists):
