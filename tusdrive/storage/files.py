@@ -60,7 +60,8 @@ class FileChunks:
         self._threads = Threads(threads, "bytes")
         # Joining and hashing take seconds; they have their own threads, so that no PATCH waits behind them.
         self._bulk = Threads(2, "bulk")
-        self._group = GroupSync(self._top, self._bulk)
+        self._syncs = Threads(1, "sync")
+        self._group = GroupSync(self._top, self._syncs)
 
     async def open(self) -> None:
         """Makes `bytes` below the root. Raises StorageFailed."""
@@ -77,6 +78,7 @@ class FileChunks:
     async def close(self) -> None:
         """Waits for what is under way."""
         await self._group.close()
+        await self._syncs.close()
         await self._threads.close()
         await self._bulk.close()
         for inode in self._inodes.values():
