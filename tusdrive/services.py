@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 from . import __version__
@@ -71,7 +72,8 @@ class Services:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         rules = limits(settings)
-        self.state = SqliteState(settings.data / "tusdrive.db", durability=settings.durability, now=now)
+        self._database = settings.data / "tusdrive.db"
+        self.state = SqliteState(self._database, durability=settings.durability, now=now)
         self.chunks = FileChunks(
             settings.data, durability=settings.durability, reserve=settings.reserve, threads=settings.write_threads
         )
@@ -152,7 +154,9 @@ class Services:
         data = self.settings.data
         self._claim = await asyncio.to_thread(claim, data)
         await self.chunks.open()
-        self.state.fresh_ok = not any(place for place in await self.chunks.listing())
+        # Looking at every file takes a while, and is of use only where the database is missing.
+        is_missing = await asyncio.to_thread(_is_missing, self._database)
+        self.state.fresh_ok = not is_missing or not await self.chunks.listing()
         await self.state.open()
 
     async def _close_storage(self) -> None:
@@ -184,6 +188,10 @@ class Services:
         self._tasks.append(asyncio.create_task(upkeep.every(settings.cleanup_interval, upkeep.remove_orphans)))
         if settings.hash in HASH_PAUSE:
             self._tasks.append(asyncio.create_task(upkeep.every(HASH_PAUSE[settings.hash], upkeep.hash_some)))
+
+
+def _is_missing(database: Path) -> bool:
+    return not database.exists() or not database.stat().st_size
 
 
 def _options(settings: Settings) -> Options:

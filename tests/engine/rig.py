@@ -18,12 +18,12 @@ from tusdrive.domain.requests import Append, NewUpload
 from tusdrive.domain.upload import Limits, State, Upload
 from tusdrive.engine.assembly import Assembly
 from tusdrive.engine.library import Library
-from tusdrive.engine.settle import settled
 from tusdrive.engine.upkeep import Upkeep
 from tusdrive.engine.uploads import Uploads
 from tusdrive.engine.verify import Verification
 from tusdrive.engine.writing import Writing
 from tusdrive.ports import ChunkFile, ChunkStore, Drained, End, StateStore, Stop
+from tusdrive.ports.settling import settled
 from tusdrive.protocols.algorithms import ALGORITHMS
 from tusdrive.storage.files import FileChunks
 from tusdrive.storage.locks import ProcessLocks

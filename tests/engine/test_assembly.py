@@ -240,6 +240,6 @@ def _joining(chunks: Gated) -> Callable[[], Awaitable[bool]]:
 
 def _idle(rig: Rig) -> Callable[[], Awaitable[bool]]:
     async def idle() -> bool:
-        return not rig.assembly._running
+        return not rig.assembly._running.count
 
     return idle

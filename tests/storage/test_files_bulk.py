@@ -14,9 +14,9 @@ import pytest
 
 from tusdrive.domain.errors import StorageFailed
 from tusdrive.ports import Source
+from tusdrive.ports.settling import settled
 from tusdrive.storage import bulk
 from tusdrive.storage.files import FileChunks
-from tusdrive.storage.threads import settled
 
 MIB = 1024 * 1024
 PLACE = "2024010112/" + "a" * 32

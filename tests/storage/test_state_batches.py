@@ -159,6 +159,36 @@ async def test_after_an_error_that_loses_data_what_gathered_is_refused_too(path:
         assert (await state.account("ann")).used == 1
 
 
+async def test_a_batch_is_refused_when_an_errand_finds_the_disk_broken_before_it(path: Path, clock: Clock) -> None:
+    late = threading.Event()
+
+    def broken(connection: sqlite3.Connection) -> None:
+        assert late.wait(10)
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+        raise error
+
+    async with opened(path, clock) as state:
+        await state.apply(lambda tx: use(tx, 1))
+        gate = Gate(state)
+        gate.go.clear()
+        first = asyncio.create_task(state.apply(lambda tx: use(tx, 10)))
+        await until(gate.entered)
+        # The thread takes things in order: the errand is before the batch that has not been handed over yet.
+        errand = asyncio.create_task(state._writer.alone(broken))
+        await asyncio.sleep(0)
+        second = asyncio.create_task(state.apply(lambda tx: use(tx, 100)))
+        await asyncio.sleep(0)
+        gate.go.set()
+        assert await first == 11  # and with that the second batch is behind the errand, as it was run
+        late.set()
+        with pytest.raises(StorageFailed):
+            await errand
+        with pytest.raises(StorageFailed):
+            await second
+        assert (await state.account("ann")).used == 11
+
+
 async def test_many_at_once_add_up(path: Path, clock: Clock) -> None:
     async with opened(path, clock) as state:
         async def one(number: int) -> int:

@@ -23,6 +23,7 @@ from .ranges import Ranges, Span
 from .values import evolve
 
 SECOND = 1_000_000
+DAY = 86_400 * SECOND
 NOTHING = Ranges()
 
 

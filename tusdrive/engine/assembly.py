@@ -10,8 +10,9 @@ from ..domain.errors import TusdriveError
 from ..domain.events import STEP
 from ..domain.upload import GONE, Limits, State, Upload, check_size
 from ..ports import ChunkStore, NewId, Source, StateStore
+from ..ports.settling import settled
 from . import changes, finals
-from .settle import settled
+from .running import Running
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ class Assembly:
 
     def __init__(self, *, state: StateStore, chunks: ChunkStore, limits: Limits, new_id: NewId) -> None:
         self._state, self._chunks, self._limits, self._new_id = state, chunks, limits, new_id
-        self._running: dict[str, asyncio.Task[Upload]] = {}
+        self._running: Running[Upload] = Running(_log_failure)
 
     async def create(self, upload: Upload) -> Upload:
         """Make a final upload. Raises InvalidConcat, TooLarge, QuotaExceeded, StorageFull."""
@@ -49,24 +50,11 @@ class Assembly:
 
     def begin(self, final: Upload) -> asyncio.Task[Upload]:
         """Join in the background, unless that is under way."""
-        task = self._running.get(final.id)
-        if task is None:
-            task = asyncio.create_task(self._join(final))
-            self._running[final.id] = task
-            task.add_done_callback(partial(self._ended, final.id))
-        return task
+        return self._running.begin(final.id, partial(self._join, final))
 
     async def close(self) -> None:
         """Stop them. They begin again at the next start."""
-        for task in list(self._running.values()):
-            task.cancel()
-        await asyncio.gather(*self._running.values(), return_exceptions=True)
-
-    def _ended(self, id: str, task: asyncio.Task[Upload]) -> None:
-        self._running.pop(id, None)
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            logger.warning("upload could not be joined", extra={"action": "join_failed", "upload": id, "error": error})
+        await self._running.close()
 
     async def _join(self, final: Upload) -> Upload:
         try:
@@ -122,3 +110,7 @@ class _Teller:
         self._told = percent
         self._task = self._assembly.tell(self._final, done)
         self._task.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+
+def _log_failure(id: str, error: BaseException) -> None:
+    logger.warning("upload could not be joined", extra={"action": "join_failed", "upload": id, "error": error})

@@ -12,8 +12,8 @@ from ..domain.errors import NotFound, StorageFailed
 from ..domain.file import Blob, File, refuse_absent
 from ..domain.values import evolve
 from ..ports import ChunkStore, Now, Page, StateStore, Tx
+from ..ports.settling import settled
 from . import changes
-from .settle import settled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

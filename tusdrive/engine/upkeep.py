@@ -14,18 +14,17 @@ from functools import partial
 
 from ..domain.errors import TusdriveError
 from ..domain.file import Blob
-from ..domain.upload import Limits, State, Upload
+from ..domain.upload import DAY, Limits, State, Upload
 from ..ports import ChunkStore, Now, StateStore
+from ..ports.settling import settled
 from . import changes
 from .assembly import Assembly
 from .library import Library
-from .settle import settled
 from .uploads import Uploads
 from .verify import Verification
 
 logger = logging.getLogger(__name__)
 
-DAY = 86_400 * 1_000_000
 KEEP_ENDED = 30 * DAY
 KEEP_EVENTS = 7 * DAY
 ORPHAN_GRACE = 3600.0

@@ -32,9 +32,9 @@ from ..domain.upload import (
 )
 from ..domain.values import evolve
 from ..ports import ChunkStore, Locks, NewId, Now, Page, Sort, StateStore, Stats, Tx
+from ..ports.settling import settled
 from . import changes
 from .assembly import Assembly
-from .settle import settled
 from .verify import Verification
 
 

@@ -9,8 +9,9 @@ from functools import partial
 from ..domain.errors import HashMismatch, NotFound, TusdriveError
 from ..domain.upload import Limits, State, Upload, refuse_gone
 from ..ports import ChunkStore, NewId, StateStore
+from ..ports.settling import settled
 from . import changes
-from .settle import settled
+from .running import Running
 
 
 class Verification:
@@ -18,27 +19,15 @@ class Verification:
 
     def __init__(self, *, state: StateStore, chunks: ChunkStore, limits: Limits, new_id: NewId) -> None:
         self._state, self._chunks, self._limits, self._new_id = state, chunks, limits, new_id
-        self._running: dict[str, asyncio.Task[Upload]] = {}
+        self._running: Running[Upload] = Running()
 
     async def result(self, upload: Upload) -> Upload:
         """The finished upload. `upload` is VERIFYING. Raises HashMismatch; then it is ACTIVE again, nothing lost."""
-        task = self._running.get(upload.id)
-        if task is None:
-            task = asyncio.create_task(self._verify(upload))
-            self._running[upload.id] = task
-            task.add_done_callback(partial(self._ended, upload.id))
-        return await asyncio.shield(task)
+        return await asyncio.shield(self._running.begin(upload.id, partial(self._verify, upload)))
 
     async def close(self) -> None:
         """Stop them. They begin again at the next start."""
-        for task in list(self._running.values()):
-            task.cancel()
-        await asyncio.gather(*self._running.values(), return_exceptions=True)
-
-    def _ended(self, id: str, task: asyncio.Task[Upload]) -> None:
-        self._running.pop(id, None)
-        if not task.cancelled():
-            task.exception()  # seen, even when no client waits any more
+        await self._running.close()
 
     async def _current(self, asked: Upload) -> Upload:
         """As it stands now: whoever asks as the last verification ends finds its outcome."""

@@ -16,10 +16,11 @@ from ..domain.grants import ChunkGrant, Grant, grant_append, grant_chunk
 from ..domain.requests import Append
 from ..domain.upload import Kind, Limits, State, Upload
 from ..ports import Body, ChunkFile, ChunkStore, End, Locks, NewId, StateStore, Stop
+from ..ports.settling import settled
 from . import changes
 from .assembly import Assembly
 from .pump import Progress, Verifier, pump, raise_for
-from .settle import AnyStop, settled
+from .stops import AnyStop
 from .verify import Verification
 
 SMALL = 64 * 1024
@@ -119,7 +120,7 @@ class Writing:
                 await self._reserve(upload.id, at.position + self._step)
 
         try:
-            if await self._pour(upload, grant, ask, body, file, at):
+            if await self._pour(upload, grant, verifier, body, file, at):
                 await commit(at)
                 return upload
             await pump(
@@ -136,14 +137,13 @@ class Writing:
         return upload
 
     async def _pour(
-        self, upload: Upload, grant: Grant, ask: Append, body: Body, file: ChunkFile, at: Progress
+        self, upload: Upload, grant: Grant, verifier: Verifier | None, body: Body, file: ChunkFile, at: Progress
     ) -> bool:
         """A small body that is here already, and is what it should be, in one go; False when it is not like that."""
         piece = None if upload.received.islands else await body.whole(SMALL)
         if not piece or (grant.limit is not None and at.position + len(piece) > grant.limit):
             return False
-        if ask.checksum is not None:
-            verifier = Verifier(ask.checksum)
+        if verifier is not None:
             verifier.update(piece)
             verifier.verify()
         at.position += await file.write(at.position, [piece], sync=True)

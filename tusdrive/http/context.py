@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
 
+from starlette._utils import get_route_path
 from starlette.types import Receive, Scope
 
 from ..domain.account import ADMIN, Principal
@@ -56,11 +57,11 @@ class Context:
     now: Now
     options: Options
     tokens: Tokens | None = None
-    facts: Callable[[], Awaitable[Mapping[str, Any]]] = field(default=lambda: _no_facts())
+    facts: Callable[[], Awaitable[Mapping[str, Any]]]
+    opener: Callable[[], Awaitable[None]]
     _base: str = field(init=False, default="")
     is_open: bool = False
     is_stopping: bool = False
-    opener: Callable[[], Awaitable[None]] = field(default=lambda: _nothing())
 
     def __post_init__(self) -> None:
         self._base = self.options.base_path.rstrip("/")
@@ -68,6 +69,14 @@ class Context:
     def is_resumable(self, path: str) -> bool:
         """Whether a path, without what the application is mounted at, belongs to the resumable upload protocols."""
         return path.startswith(self._base) and (len(path) == len(self._base) or path[len(self._base)] == "/")
+
+    def dialect(self, call: Call) -> Dialect:
+        """The first that speaks; the last one answers for what nobody else does."""
+        *others, last = self.dialects
+        for each in others:
+            if each.speaks(call.method, call.headers):
+                return each
+        return last
 
     def trusts(self, scope: Scope) -> bool:
         """Whether the peer is a proxy whose Forwarded headers are believed. A Unix socket's peer is one if any is."""
@@ -106,7 +115,7 @@ class Context:
 class Call:
     """One HTTP request's head, read once: headers by lower-case name, repeated ones joined with `, `."""
 
-    __slots__ = ("_body", "headers", "id", "method", "query", "repeated", "scope", "size")
+    __slots__ = ("_body", "headers", "id", "method", "path", "query", "repeated", "scope", "size")
 
     def __init__(self, scope: Scope, id: str) -> None:
         headers: dict[bytes, bytes] = {}
@@ -122,6 +131,7 @@ class Call:
         self.headers: Headers = headers
         self.repeated = repeated
         self.size = size  # bytes of all header lines
+        self.path: str = get_route_path(scope) if scope.get("root_path") else scope["path"]
         self.query: bytes = scope["query_string"]
         self.id = id
         self.method: str = scope["method"]
@@ -168,11 +178,3 @@ def call_of(scope: Scope) -> Call:
     """The Call that the front put into the scope."""
     call: Call = scope["tusdrive.call"]
     return call
-
-
-async def _no_facts() -> Mapping[str, Any]:
-    return {}
-
-
-async def _nothing() -> None:
-    return None

@@ -11,7 +11,6 @@ import re
 import secrets
 from typing import Any
 
-from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..domain.errors import HeaderTooLarge, Invalid, OriginNotAllowed, ShuttingDown, TusdriveError
@@ -66,7 +65,7 @@ class Front:
         call = Call(scope, _request_id(scope))
         scope["tusdrive.call"] = call
         app = self._app
-        if self._context.is_resumable(get_route_path(scope) if scope.get("root_path") else scope["path"]):
+        if self._context.is_resumable(call.path):
             call.override()
             app = self._hot
         outgoing = _Outgoing(send, [(b"x-request-id", call.id.encode()), *self._cors(call)])
@@ -133,8 +132,8 @@ class Front:
         call: Call = scope["tusdrive.call"]
         if not isinstance(error, TusdriveError):
             logger.error("unexpected error", exc_info=error, extra={"action": "error", "id": call.id})
-        if self._context.is_resumable(get_route_path(scope)):
-            reply = self._context.dialects[-1].refused(error, None)
+        if self._context.is_resumable(call.path):
+            reply = self._context.dialect(call).refused(error, None)
             return await send_reply(reply, scope, receive, send)
         response = error_response(error, call, self._context.options.snake)
         return await Careful(response)(scope, receive, send)

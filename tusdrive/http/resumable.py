@@ -25,7 +25,7 @@ from ..domain.errors import (
     Unauthenticated,
 )
 from ..domain.requests import Append
-from ..domain.upload import GONE, State, Upload, refuse_gone
+from ..domain.upload import DAY, GONE, State, Upload, refuse_gone
 from ..protocols.dialect import Dialect, Reply
 from ..transport.body import ReceiveBody
 from .context import Call, Context, call_of
@@ -36,7 +36,6 @@ from .replies import send_reply
 logger = logging.getLogger(__name__)
 
 ID = re.compile(r"[0-9a-f]{32}")
-DAY = 86_400 * 1_000_000
 
 COLLECTION = ("POST", "OPTIONS")
 MEMBER = ("GET", "HEAD", "PATCH", "DELETE", "OPTIONS")
@@ -77,7 +76,7 @@ class Resumable:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = call_of(scope)
-        ask = _Ask(scope, receive, send, self._dialect(call), call.method)
+        ask = _Ask(scope, receive, send, self._context.dialect(call), call.method)
         try:
             reply = await self._answer(ask)
         except TusdriveError as exc:
@@ -90,18 +89,8 @@ class Resumable:
         if reply is not None:
             await send_reply(reply, scope, receive, send)
 
-    def _dialect(self, call: Call) -> Dialect:
-        """The first that speaks; the last one answers for what nobody else does."""
-        *others, last = self._context.dialects
-        for each in others:
-            if each.speaks(call.method, call.headers):
-                return each
-        return last
-
     async def _answer(self, ask: _Ask) -> Reply | None:
-        scope = ask.scope
-        path = get_route_path(scope) if scope.get("root_path") else scope["path"]
-        rest = path[len(self._context.options.base_path) :].strip("/")
+        rest = ask.call.path[len(self._context.options.base_path) :].strip("/")
         if rest and not ID.fullmatch(rest):
             raise NotFound()
         allowed = MEMBER if rest else COLLECTION

@@ -12,9 +12,10 @@ from functools import partial
 import aiofiles
 
 from ..domain.errors import StorageFailed
+from ..ports.settling import settled
 from .fallocate import start_writeback
 from .inode import FILE_MODE, Barrier, Disk, create, write_all
-from .threads import Threads, settled
+from .threads import Threads
 
 PIECE = 1024 * 1024  # bytes read at once
 TURN = 32 * 1024 * 1024  # bytes copied or hashed before the task may be cancelled: some 20 ms

@@ -21,6 +21,7 @@ from .unit import Layers, Unit
 
 V = TypeVar("V")
 
+
 class Miss(BaseException):
     """Not in memory. Not an Exception, so that no change takes it for an answer."""
 

@@ -8,9 +8,9 @@ first and raises the cancellation then.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -80,20 +80,3 @@ class Threads:
     async def close(self) -> None:
         """Wait for what is under way, then end the threads."""
         await asyncio.get_running_loop().run_in_executor(None, self.executor.shutdown)
-
-
-async def settled(awaitable: Awaitable[T]) -> T:
-    """Await something that works in a thread to its end, even when cancelled; the cancellation is raised then."""
-    task: asyncio.Future[Any] = asyncio.ensure_future(awaitable)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError as exc:
-            cancelled = exc
-    if cancelled is not None:
-        if not task.cancelled():
-            task.exception()
-        raise cancelled
-    result: T = task.result()
-    return result

@@ -170,6 +170,9 @@ class Writer:
     def _write(self, batch: Batch) -> bool:
         """Commit what was run on the loop, or run it here; whether it is committed as it was prepared."""
         jobs, prepared = batch
+        if prepared is not None and self._broken is not None:  # an errand found that out meanwhile
+            self._caches.give_up(prepared.unit)
+            prepared = None
         if prepared is None:
             self._commit(jobs)
             return False
