@@ -111,6 +111,8 @@ class Services:
                 await self._close_storage()
                 raise
             self._start_upkeep()
+            self.locks.start_anew()
+            self.context.is_stopping = False
             self.context.is_open = True
 
     async def close(self) -> None:

@@ -9,10 +9,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import httpx2
 import pytest
 import tus
 from asking import BODY, V, api, content, finish, id_of, length, make, override, places, put, task, told
 from harness import MIB, Process, Server, environment
+
+from tusdrive import Settings, create_app
 
 STARLETTE = """
 from pathlib import Path
@@ -238,3 +241,23 @@ app = Starlette(routes=[Mount("/a", drives[0]), Mount("/b", drives[1])], lifespa
                 assert (answer.header("location") or "").startswith(f"http://127.0.0.1:{host.port}/{name}/up/")
         assert [len(list((tmp_path / "data" / name / "bytes").glob("*/*"))) for name in "ab"] == [1, 1]
         assert host.stop() in (0, -signal.SIGTERM)
+
+
+async def test_one_application_can_be_started_again(tmp_path: Path) -> None:
+    """As test clients do: each `with` is one lifespan."""
+    drive = create_app(Settings(data=tmp_path / "data", auth="none"))
+    transport = httpx2.ASGITransport(app=drive)
+    addresses = []
+    for start in range(3):
+        async with drive.hosted(None), httpx2.AsyncClient(transport=transport, base_url="http://drive") as client:
+            made = await client.post("/files", headers={"Tus-Resumable": "1.0.0", "Upload-Length": "5"})
+            addresses.append(made.headers["location"].partition("drive")[2])
+            for address in addresses:
+                head = await client.head(address, headers={"Tus-Resumable": "1.0.0"})
+                offset = int(head.headers["upload-offset"])
+                assert (head.status_code, offset) == (200, start - addresses.index(address))
+                patch = await client.patch(
+                    address, content=b"x",
+                    headers={"Tus-Resumable": "1.0.0", "Upload-Offset": str(offset), BODY[0]: BODY[1]},
+                )
+                assert (patch.status_code, patch.headers["upload-offset"]) == (204, str(offset + 1))

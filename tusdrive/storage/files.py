@@ -57,7 +57,12 @@ class FileChunks:
         self._free = 0
         self._free_until = 0.0
         self._errors = Translated(self._look_again)
-        self._threads = Threads(threads, "bytes")
+        self._count = threads
+        self._begin()
+
+    def _begin(self) -> None:
+        """Threads for the next time it is opened. None is started before it is needed."""
+        self._threads = Threads(self._count, "bytes")
         # Joining and hashing take seconds; they have their own threads, so that no PATCH waits behind them.
         self._bulk = Threads(2, "bulk")
         self._syncs = Threads(1, "sync")
@@ -84,6 +89,7 @@ class FileChunks:
         for inode in self._inodes.values():
             inode.close()
         self._inodes.clear()
+        self._begin()
 
     def writer(self, place: str, *, expected: int | None) -> Writer:
         """As the port says; no I/O here: the first write opens the file, in the same turn of a thread."""

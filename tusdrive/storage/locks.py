@@ -94,6 +94,10 @@ class ProcessLocks:
             for holder in entry.holders:
                 holder.signal.set()
 
+    def start_anew(self) -> None:
+        """After stop_all, when the server is opened again: whoever gets a lock may keep it."""
+        self._stopping = False
+
     async def acquire(self, hold: _Hold) -> None:
         entry = self._entries.get(hold.key)
         if entry is None:
